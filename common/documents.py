@@ -1,0 +1,137 @@
+"""Documents in and out: JSONL (plain, gz, zst) and Parquet; a file, a folder, a glob, a list, or fsspec URLs."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import InputError
+from common.files import publish_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+_GLOB_SIGNS = "*?["
+
+
+def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = SUFFIXES) -> list[str]:
+    """The files that ``source`` names, sorted, each once.
+
+    A folder stands for every file below it with one of ``suffixes``; names that start with a dot or an underscore,
+    and manifests, are passed over. A URL with a scheme (``s3://…``, ``hf://…``) is listed through fsspec.
+
+    Raises:
+        InputError: if a path does not exist or nothing matches; it names the path.
+    """
+    from fsspec.core import url_to_fs
+
+    listed = [source] if isinstance(source, str | Path) else list(source)
+    found: set[str] = set()
+    for item in map(str, listed):
+        filesystem, path = url_to_fs(item)
+        if any(sign in item for sign in _GLOB_SIGNS):
+            matches = [name for name in filesystem.glob(path) if not filesystem.isdir(name)]
+        elif filesystem.isdir(path):
+            matches = [name for name in filesystem.find(path) if _is_document_file(name, path, suffixes)]
+        elif filesystem.exists(path):
+            matches = [path]
+        else:
+            raise InputError(f"{item} does not exist")
+        if not matches:
+            raise InputError(f"{item} matches no file" + (f" that ends in {', '.join(suffixes)}" if suffixes else ""))
+        found |= {_local_name(name) if "://" not in item else filesystem.unstrip_protocol(name) for name in matches}
+    if not found:
+        raise InputError("no input was named")
+    return sorted(found)
+
+
+def read_rows(path: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of one JSONL or Parquet file, in order; every row must have at least ``columns``.
+
+    Raises:
+        InputError: naming the file and the line or column, if it cannot be read.
+    """
+    if path.endswith(".parquet"):
+        yield from _parquet_rows(path, columns)
+        return
+    if not path.removesuffix(".gz").removesuffix(".zst").endswith((".jsonl", ".json", ".ndjson")):
+        raise InputError(f"cannot tell the format of {path}: expected one of {', '.join(SUFFIXES)}")
+    number = 0
+    try:
+        for number, line in enumerate(_lines(path), start=1):
+            if line.strip():
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise InputError(f"{path}, line {number}: expected a JSON object, got {type(row).__name__}")
+                yield _choose(row, columns, f"{path}, line {number}")
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path}, after line {number}: {error}") from error
+
+
+def read_documents(
+    source: str | Path | Sequence[str | Path], columns: Sequence[str] = ("id", "text")
+) -> Iterator[dict[str, Any]]:
+    """Rows of every file that ``source`` names, with at least ``columns``; see :func:`expand` and :func:`read_rows`."""
+    for path in expand(source):
+        yield from read_rows(path, columns)
+
+
+def write_parquet(path: Path | str, table: pa.Table) -> None:
+    """Publish a table as Parquet with zstd compression; the same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
+    with publish_file(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def _is_document_file(name: str, folder: str, suffixes: Sequence[str]) -> bool:
+    inner = name[len(folder) :].strip("/").split("/")
+    return name.endswith(tuple(suffixes)) and not any(part.startswith((".", "_")) for part in inner)
+
+
+def _local_name(name: str) -> str:
+    """Relative to the working folder where the file lies below it, so that keys and tables do not name machines."""
+    path = Path(name)
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    import fsspec
+
+    if path.endswith(".zst"):
+        import zstandard
+
+        with fsspec.open(path, "rb") as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
+            yield from io.BufferedReader(stream, 1 << 20)
+    else:
+        with fsspec.open(path, "rb", compression="gzip" if path.endswith(".gz") else None) as stream:
+            yield from stream
+
+
+def _parquet_rows(path: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    import fsspec
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with fsspec.open(path, "rb") as stream:
+            file = pq.ParquetFile(stream)
+            missing = sorted(set(columns or ()) - set(file.schema_arrow.names))
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
+            for batch in file.iter_batches(batch_size=1024):
+                yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _choose(row: dict[str, Any], columns: Sequence[str] | None, where: str) -> dict[str, Any]:
+    for name in columns or ():
+        if name not in row:
+            raise InputError(f"{where}: no field {name!r}; it has {', '.join(row)}")
+    return row
