@@ -21,8 +21,8 @@ _GLOB_SIGNS = "*?["
 def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = SUFFIXES) -> list[str]:
     """The files that ``source`` names, sorted, each once.
 
-    A folder stands for every file below it with one of ``suffixes``; names that start with a dot or an underscore,
-    and manifests, are passed over. A URL with a scheme (``s3://…``, ``hf://…``) is listed through fsspec.
+    A folder stands for every file below it with one of ``suffixes``; names that start with a dot or an underscore are
+    passed over, and so are hidden files that a glob matches. A URL (``s3://…``, ``hf://…``) is listed through fsspec.
 
     Raises:
         InputError: if a path does not exist or nothing matches; it names the path.
@@ -34,7 +34,7 @@ def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = 
     for item in map(str, listed):
         filesystem, path = url_to_fs(item)
         if any(sign in item for sign in _GLOB_SIGNS):
-            matches = [name for name in filesystem.glob(path) if not filesystem.isdir(name)]
+            matches = [n for n in filesystem.glob(path) if not Path(n).name.startswith(".") and not filesystem.isdir(n)]
         elif filesystem.isdir(path):
             matches = [name for name in filesystem.find(path) if _is_document_file(name, path, suffixes)]
         elif filesystem.exists(path):
