@@ -1,0 +1,88 @@
+"""A mixture over real shards: what a trainer reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InputError
+from common.files import content_key
+from mixtures.blend import Blend
+from mixtures.recipe import Recipe, Use, load_recipe, planned_use
+from mixtures.shards import TokenShards
+
+
+class BlendData:
+    """The windows of a mixture in training order. Made by :func:`open_blend`."""
+
+    def __init__(self, recipe: Recipe, shards: dict[str, TokenShards], context_length: int, seed: int) -> None:
+        self.recipe = recipe
+        self.shards = shards
+        self.context_length = context_length
+        self.blend = Blend(
+            recipe.weights,
+            {name: source.windows(context_length) for name, source in shards.items()},
+            seed,
+            {name: source.content_hash for name, source in shards.items()},
+        )
+        self.digest: str = content_key("blend data", self.blend.digest, context_length)
+        """32 hex characters over weights, shards, seed and context length: equal digests promise equal windows."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The sources; :meth:`read` names them by their place here."""
+        return self.blend.names
+
+    def read(self, start: int, stop: int) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+        """Windows ``start`` to ``stop`` (exclusive) of the run.
+
+        Returns:
+            tokens, uint16[n, context_length + 1], and source, int64[n].
+        """
+        source, _, window = self.blend.slots(start, stop)
+        tokens = np.empty((stop - start, self.context_length + 1), dtype=np.uint16)
+        in_order = [self.shards[name] for name in self.names]
+        for row, (number, place) in enumerate(zip(source.tolist(), window.tolist(), strict=True)):
+            tokens[row] = in_order[number].read(place, self.context_length)
+        return tokens, source
+
+    def use(self, windows: int) -> list[Use]:
+        """What a run of ``windows`` windows takes from each source.
+
+        Raises:
+            SettingsError: if it repeats a source more often than the mixture allows.
+        """
+        return planned_use(self.recipe, self.blend, windows, self.context_length)
+
+
+def open_blend(mixture: str | Path, data_dir: str | Path, context_length: int, seed: int) -> BlendData:
+    """Open a mixture over the shards in ``data_dir``.
+
+    Args:
+        mixture: name of a shipped mixture, or a YAML file.
+        data_dir: folder that holds one folder of shards for each source of the mixture.
+        context_length: predicted tokens a window.
+        seed: seed of the order.
+    Raises:
+        InputError: if a source has no shards, or fewer tokens than a window.
+        IntegrityError: if shards were made with another tokenizer or are damaged.
+        SettingsError: if the mixture is wrong.
+    """
+    recipe = load_recipe(mixture)
+    shards = open_sources(recipe, data_dir)
+    for name, source in shards.items():
+        if source.windows(context_length) < 1:
+            raise InputError(
+                f"{source.folder} has {source.tokens:,} tokens, fewer than one window of {context_length + 1:,}; "
+                f"add text to {name} or shorten the context"
+            )
+    return BlendData(recipe, shards, context_length, seed)
+
+
+def open_sources(recipe: Recipe, data_dir: str | Path) -> dict[str, TokenShards]:
+    """The shards of every source of ``recipe``."""
+    if not Path(data_dir).is_dir():
+        raise InputError(f"the data folder {data_dir} does not exist")
+    return {name: TokenShards(Path(data_dir) / name) for name in recipe.sources}

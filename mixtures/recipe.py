@@ -1,0 +1,134 @@
+"""A mixture as a YAML file: which sources, in which exact proportion, and how often a window may be seen.
+
+``recipes/`` holds the mixtures of phi-1.5 (Li et al. 2023, arXiv 2309.05463): ``phi_1_5``, ``web_only``, ``web``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, model_validator
+
+from common.errors import SettingsError
+from common.settings import Settings
+from mixtures.blend import Blend, exact_weight
+
+RECIPES = Path(__file__).parent / "recipes"
+GOOD_REPEATS = 4
+"""Up to four epochs repeated text is worth almost as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""
+
+Share = Annotated[Fraction, BeforeValidator(exact_weight), PlainSerializer(str, return_type=str)]
+
+
+class RecipeSource(Settings):
+    """One source of a mixture."""
+
+    weight: Share = Field(description="share of the windows, exact: 4/5 or 0.2")
+    max_repeats: PositiveInt | None = Field(
+        None, description="how often one window may be seen at most; a longer run is refused; none: no limit"
+    )
+
+
+class Recipe(Settings):
+    """A named mixture of sources. The weights sum to exactly one."""
+
+    description: str = Field("", description="one line for people")
+    sources: dict[str, RecipeSource] = Field(min_length=1, description="the sources by name, a folder of shards each")
+
+    @model_validator(mode="after")
+    def _weights_sum_to_one(self) -> Recipe:
+        total = sum(source.weight for source in self.sources.values())
+        if total != 1:
+            listed = " + ".join(f"{name} {source.weight}" for name, source in self.sources.items())
+            raise ValueError(f"weights must sum to exactly 1, got {listed} = {total}")
+        return self
+
+    @property
+    def weights(self) -> dict[str, Fraction]:
+        """Share of each source."""
+        return {name: source.weight for name, source in self.sources.items()}
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a run takes from one source."""
+
+    source: str
+    tokens: int
+    windows: int
+    available_windows: int
+    max_repeats: int | None
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the source."""
+        return self.windows / self.available_windows
+
+    @property
+    def repeats(self) -> int:
+        """How often the window that is seen most is seen; those seen least are seen at most once less."""
+        return -(-self.windows // self.available_windows)
+
+    @property
+    def is_worn(self) -> bool:
+        """More than four passes: repeated text is worth clearly less than new text."""
+        return self.repeats > GOOD_REPEATS
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A shipped mixture by name, or one from a YAML file.
+
+    Raises:
+        SettingsError: if there is no such mixture, a key is unknown, or the weights do not sum to one.
+        InputError: if the file cannot be read.
+    """
+    name = str(name_or_path)
+    shipped = recipe_names()
+    if name in shipped:
+        return Recipe.load(RECIPES / f"{name}.yaml")
+    if not name.endswith((".yaml", ".yml")):
+        raise SettingsError(
+            f"there is no mixture {name!r}: give one of {', '.join(shipped)}, or a file that ends in .yaml"
+        )
+    return Recipe.load(name)
+
+
+def recipe_names() -> list[str]:
+    """The mixtures that ship."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def planned_use(recipe: Recipe, blend: Blend, windows: int, context_length: int) -> list[Use]:
+    """What a run over the first ``windows`` slots takes from each source.
+
+    Raises:
+        SettingsError: if a window would be seen more often than the recipe allows.
+    """
+    uses = [
+        Use(name, count * context_length, count, blend.windows[name], recipe.sources[name].max_repeats)
+        for name, count in blend.counts(0, windows).items()
+    ]
+    for use in uses:
+        if use.max_repeats is not None and use.repeats > use.max_repeats:
+            longest = _longest(blend, use.source, use.max_repeats, windows)
+            raise SettingsError(
+                f"{use.source} would be seen {use.epochs:.1f} times, the mixture allows max_repeats "
+                f"{use.max_repeats}; train on at most {longest * context_length:,} tokens, add text, or raise "
+                f"max_repeats in the mixture's YAML file"
+            )
+    return uses
+
+
+def _longest(blend: Blend, source: str, repeats: int, windows: int) -> int:
+    """The most slots, fewer than ``windows``, that draw no window of ``source`` more than ``repeats`` times."""
+    low, high = 0, windows
+    while high - low > 1:
+        middle = (low + high) // 2
+        if blend.counts(0, middle)[source] <= repeats * blend.windows[source]:
+            low = middle
+        else:
+            high = middle
+    return low
