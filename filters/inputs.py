@@ -1,0 +1,163 @@
+"""The input files of a job: what they are called, what format they have, what bytes they hold."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from common import documents
+from common.errors import InputError
+from common.files import read_json, write_json
+from filters.records import Record
+
+FORMATS = {
+    "warc": ("", "gz", "zst"),
+    "wet": ("", "gz", "zst"),
+    "jsonl": ("", "gz", "zst"),
+    "ndjson": ("", "gz", "zst"),
+    "json": ("", "gz", "zst"),
+    "parquet": ("",),
+}
+SUFFIXES = tuple(f".{name}{'.' if packed else ''}{packed}" for name, packings in FORMATS.items() for packed in packings)
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One input file, and the unit of a scan.
+
+    Attributes:
+        path: to open it with.
+        name: the path below the folder that all inputs share: what the corpus calls it on any machine.
+        size: in bytes.
+    """
+
+    path: str
+    name: str
+    size: int
+
+    @property
+    def format(self) -> str:
+        """One of ``FORMATS``."""
+        return _split(self.path)[0]
+
+    @property
+    def compression(self) -> str:
+        """ "gz", "zst" or "" for none."""
+        return _split(self.path)[1]
+
+
+def input_files(source: str | Sequence[str]) -> list[InputFile]:
+    """The files that a job reads, in the order of their paths.
+
+    Raises:
+        InputError: if there is none, or one is of a kind that holds no documents.
+    """
+    paths = documents.expand(source, suffixes=SUFFIXES)
+    for path in paths:
+        if _kind(path).startswith("wat"):
+            raise InputError(
+                f"{path} is a WAT file: it holds metadata and no pages; use the WARC or WET file beside it"
+            )
+        if not path.endswith(SUFFIXES):
+            raise InputError(f"cannot tell the format of {path}: its name ends in none of {', '.join(SUFFIXES)}")
+    places = [_absolute(path) for path in paths]
+    shared = posixpath.commonpath([posixpath.dirname(place) for place in places])
+    return [
+        InputFile(path, posixpath.relpath(place, shared), _size(path))
+        for path, place in zip(paths, places, strict=True)
+    ]
+
+
+def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None]) -> Iterator[Record]:
+    """The records of a file in order; ``consumed`` hears of the bytes of the file that are done with."""
+    from filters.rows import read_jsonl, read_parquet
+    from filters.warc import read_warc
+
+    with _open(file.path) as raw:
+        if file.format == "parquet":
+            records = read_parquet(raw, max_bytes, file.path)
+        elif file.format in ("warc", "wet"):
+            records = read_warc(raw, file.compression, max_bytes, file.path)
+        else:
+            records = read_jsonl(raw, file.compression, max_bytes)
+        for record in records:
+            yield record
+            consumed(min(raw.tell(), file.size))
+
+
+def digests(files: Sequence[InputFile], remembered: Path, progress: Callable[[int], None]) -> list[str]:
+    """sha256 of every file, in order. Those that look unchanged since ``remembered`` was written are not read again."""
+    known: dict[str, Any] = read_json(remembered) if remembered.exists() else {}
+    current = {}
+    for file in files:
+        state = _state(file)
+        entry = known.get(file.path)
+        if state is None or entry is None or entry["state"] != state:
+            entry = {"state": state, "sha256": _sha256(file.path)}
+        current[file.path] = entry
+        progress(file.size)
+    if current != known:
+        write_json(remembered, current)
+    return [current[file.path]["sha256"] for file in files]
+
+
+def describe(file: InputFile) -> dict[str, Any]:
+    """The file as plain values, for :func:`restore`."""
+    return asdict(file)
+
+
+def restore(values: dict[str, Any]) -> InputFile:
+    """What :func:`describe` described."""
+    return InputFile(**values)
+
+
+def _absolute(path: str) -> str:
+    scheme, separator, inner = path.partition("://")
+    return f"/{inner.lstrip('/')}" if separator else posixpath.abspath(path)
+
+
+def _kind(path: str) -> str:
+    return posixpath.basename(path).removesuffix(".gz").removesuffix(".zst").rpartition(".")[2]
+
+
+def _split(path: str) -> tuple[str, str]:
+    packed = next((packing for packing in ("gz", "zst") if path.endswith(f".{packing}")), "")
+    return _kind(path), packed
+
+
+def _open(path: str) -> BinaryIO:
+    import fsspec
+
+    try:
+        stream: BinaryIO = fsspec.open(path, "rb").open()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return stream
+
+
+def _size(path: str) -> int:
+    from fsspec.core import url_to_fs
+
+    filesystem, inner = url_to_fs(path)
+    return int(filesystem.size(inner))
+
+
+def _state(file: InputFile) -> list[int | str] | None:
+    """What changes when a file is written again; None where the file system cannot say."""
+    if "://" in file.path:
+        return None
+    status = Path(file.path).stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def _sha256(path: str) -> str:
+    import hashlib
+
+    total = hashlib.sha256()
+    with _open(path) as stream:
+        while piece := stream.read(1 << 20):
+            total.update(piece)
+    return total.hexdigest()

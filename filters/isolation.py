@@ -1,0 +1,153 @@
+"""Work on hostile input in a child process that may die: by time, by memory or by a crash.
+
+One document may cost its own verdict, never its worker. The child counts CPU seconds, not seconds on the clock, so
+that a busy machine does not change which documents survive; a clock ten times longer catches a child that sleeps.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import resource
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any, Generic, TypeVar
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+_CLOCK_PER_CPU_SECOND = 10
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
+
+
+class TooSlowError(Exception):
+    """The call used more CPU time than it was given."""
+
+
+class TooMuchMemoryError(Exception):
+    """The call asked for more memory than it was given."""
+
+
+class CrashedError(Exception):
+    """The child died during the call; the message says how."""
+
+
+class Isolated(Generic[Argument, Result]):
+    """Calls ``function`` in a child process, one call at a time; the child is replaced when it dies.
+
+    Args:
+        function: it is called in a fork of this process, so it needs no pickling; its arguments and results do.
+        seconds: CPU time of one call.
+        memory_bytes: address space of the child beyond what this process holds when the child begins.
+    """
+
+    def __init__(self, function: Callable[[Argument], Result], seconds: float, memory_bytes: int) -> None:
+        self._function = function
+        self._seconds = seconds
+        self._memory_bytes = memory_bytes
+        self._child: Any = None
+        self._pipe: Any = None
+
+    def __call__(self, argument: Argument) -> Result:
+        """The function's result; an exception that it raises is raised here too.
+
+        Raises:
+            TooSlowError, TooMuchMemoryError, CrashedError: if the child did not survive.
+        """
+        if self._child is None:
+            self._begin()
+        try:
+            self._pipe.send(argument)
+            if not self._pipe.poll(self._seconds * _CLOCK_PER_CPU_SECOND):
+                self.close()
+                raise TooSlowError
+            succeeded, outcome = self._pipe.recv()
+        except (EOFError, ConnectionError):
+            raise self._autopsy() from None
+        if succeeded:
+            result: Result = outcome
+            return result
+        if isinstance(outcome, MemoryError):
+            self.close()  # what is left of its memory may be in pieces
+            raise TooMuchMemoryError
+        raise outcome
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.join()
+            self._pipe.close()
+            self._child = None
+
+    def __enter__(self) -> Isolated[Argument, Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _begin(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, far_end = context.Pipe()
+        self._child = context.Process(target=self._serve, args=(far_end, os.getpid()), daemon=True)
+        self._child.start()
+        far_end.close()
+
+    def _serve(self, pipe: Connection, parent: int) -> None:
+        self._pipe.close()
+        die_with(parent)
+        _limit_memory(self._memory_bytes)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)  # by default it ends the process
+        while True:
+            try:
+                argument = pipe.recv()
+            except EOFError:
+                return
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)
+            try:
+                outcome: tuple[bool, object] = (True, self._function(argument))
+            except MemoryError:
+                outcome = (False, MemoryError())
+            except Exception as error:  # it is raised again in the parent
+                outcome = (False, _plain(error))
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send(outcome)
+
+    def _autopsy(self) -> Exception:
+        self._child.join(self._seconds)
+        status = self._child.exitcode
+        self.close()
+        if status == -signal.SIGPROF:
+            return TooSlowError()
+        if status is not None and status < 0:
+            return CrashedError(f"killed by {signal.Signals(-status).name}")
+        return CrashedError(f"exit status {status}")
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, so that no orphan goes on writing (Linux)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before the call
+        os._exit(1)
+
+
+def _limit_memory(allowed: int) -> None:
+    with open("/proc/self/statm", encoding="ascii") as stream:
+        held = int(stream.read().split()[0]) * resource.getpagesize()
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    soft = held + allowed if hard == resource.RLIM_INFINITY else min(held + allowed, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _plain(error: Exception) -> Exception:
+    """The error itself if it survives pickling, else its class and message."""
+    import pickle
+
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 (made by this very process)
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
