@@ -134,7 +134,7 @@ def exact_weight(value: Weight) -> Fraction:
     """
     text = str(value).strip()
     # no exponents: 1e-999999 would make a number of a million digits
-    if not re.fullmatch(r"\d{1,18}(/\d{1,18}|\.\d{1,18})?", text) or re.fullmatch(r".*/0+", text):
+    if not re.fullmatch(r"[0-9]{1,18}([/.][0-9]{1,18})?", text) or re.fullmatch(r".*/0+", text):
         raise SettingsError(f"a weight is written as a fraction or a decimal (4/5 or 0.2), got {text!r:.60}")
     weight = Fraction(text)
     if weight <= 0:

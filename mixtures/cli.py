@@ -55,8 +55,12 @@ def tokenize(
         state = "already there, nothing to do" if plan.is_done else "to be written"
         command.emit(result, f"{out}: {inputs:,} input files of {plan.size_bytes:,} bytes, {state}", json)
         return
-    with command.progress(plan.expected_tokens, " tokens", f"tokenize {out.name}") as bar:
-        manifest = work.tokenize(corpus, out, settings, plan, bar.update)
+    if plan.is_done:
+        command.note(f"{out} is already there, made from the same documents with the same settings: nothing to do")
+        manifest = work.tokenize(corpus, out, settings, plan)
+    else:
+        with command.progress(plan.expected_tokens, " tokens", f"tokenize {out.name}") as bar:
+            manifest = work.tokenize(corpus, out, settings, plan, bar.update)
     row = {
         "source": out.name,
         "documents": manifest["documents"],

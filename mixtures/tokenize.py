@@ -293,13 +293,16 @@ def _kept_files(corpus: str, manifest: dict[str, Any]) -> Iterator[tuple[str, st
 
 
 def _key_at(out: Path) -> str | None:
-    """Key of the shards that lie at ``out``; none, if nothing does."""
+    """Key of the shards that lie at ``out``; none, if nothing does or a file was lost."""
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     if not (out / MANIFEST).is_file() or read_manifest(out).get("kind") != KIND:
         raise InputError(f"{out} exists and is not a folder of token shards; give --out another name")
-    key = read_manifest(out).get("key")
-    return key if isinstance(key, str) else None
+    manifest = read_manifest(out)
+    whole = all(
+        (out / e["path"]).is_file() and (out / e["path"]).stat().st_size == e["bytes"] for e in manifest["files"]
+    )
+    return str(manifest["key"]) if whole else None
 
 
 def _sha256(path: str) -> str:
