@@ -7,6 +7,7 @@ A reader trusts only what a manifest lists. A process may be killed at any momen
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -84,9 +85,13 @@ def publish_folder(path: Path | str) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_unfinished(folder: Path | str) -> None:
-    """Remove what killed processes left in ``folder``. Call it only while holding the folder's lock."""
-    for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}*"):
+def remove_unfinished(folder: Path | str, name: str | None = None) -> None:
+    """Remove what killed processes left in ``folder``, or only what they left of publishing ``name`` there.
+
+    Call it only while holding the lock that those processes held.
+    """
+    pattern = "*" if name is None else f"{glob.escape(name)}-{'[0-9a-f]' * 8}"
+    for leftover in Path(folder).glob(f"{TEMPORARY_PREFIX}{pattern}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:

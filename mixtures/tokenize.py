@@ -23,7 +23,6 @@ from common.documents import expand, read_rows
 from common.errors import InputError, IntegrityError
 from common.files import (
     MANIFEST,
-    TEMPORARY_PREFIX,
     content_key,
     file_entries,
     lock,
@@ -125,8 +124,7 @@ def tokenize(
     workshop = out.parent / f".tokenizing-{out.name}"
     with lock(workshop):
         remove_unfinished(workshop)
-        for leftover in out.parent.glob(f"{TEMPORARY_PREFIX}{out.name}-{'[0-9a-f]' * 8}"):
-            shutil.rmtree(leftover, ignore_errors=True)
+        remove_unfinished(out.parent, out.name)
         try:
             for unit in work.units:
                 if not (workshop / unit.key).exists():

@@ -80,6 +80,16 @@ def test_a_killed_writer_publishes_nothing_and_its_leftover_is_removed(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_leftovers_of_one_name_are_removed_and_those_of_others_stay(tmp_path: Path) -> None:
+    for name in ("web-0123abcd", "web-2-0123abcd", "code-0123abcd"):
+        (tmp_path / f".unfinished-{name}").mkdir()
+    remove_unfinished(tmp_path, "web")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".unfinished-code-0123abcd",
+        ".unfinished-web-2-0123abcd",
+    ]
+
+
 @given(JSON, JSON)
 def test_content_keys_are_equal_exactly_when_the_values_are(left: Any, right: Any) -> None:
     def shape(value: Any) -> Any:  # 1, 1.0 and True are equal in Python but not as settings
