@@ -1,0 +1,157 @@
+"""The command ``classifiers``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from classifiers.recipe import Recipe
+from common import command
+
+app = App(
+    name="classifiers",
+    help="Teach a classifier educational value from graded texts, measure it, and score documents with it.",
+    help_epilogue="Example: classifiers score --input documents.jsonl.gz --out scores.parquet",
+)
+
+DEFAULTS = Recipe()
+Flag = Annotated[bool, Parameter(negative=())]
+Options = Annotated[Recipe, Parameter(name="*")]
+
+
+@app.command
+def train(
+    *,
+    labels: str,
+    out: Path,
+    unlabelled: str | None = None,
+    recipe: Options = DEFAULTS,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Train a classifier on graded texts, cross-validate it, calibrate it, and write its directory with a model card.
+
+    Example: classifiers train --labels labels.jsonl.gz --out my-classifier --head ridge
+
+    Parameters
+    ----------
+    labels
+        Labels table, JSONL or Parquet: id, text, score 0 to 5; where known kind, source, split.
+    out
+        Classifier directory to write.
+    unlabelled
+        More texts (id, text) of the kind that will be scored, to count how common words are.
+    dry_run
+        Say what would be trained and written, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import card, training
+    from classifiers.labels import read_labels
+
+    graded = read_labels(labels)
+    if dry_run:
+        plan = {"documents": len(graded), "gradings": int(graded.gradings.sum()), "out": str(out)}
+        command.emit(plan | {"recipe": recipe.model_dump(mode="json")}, command.table([plan]), json)
+        return
+    with command.progress(len(graded), " documents", "embed") as bar:
+        ingredients = training.prepare(recipe, graded, training.read_texts(unlabelled), bar.update)
+    classifier, unseen = training.train(ingredients, graded)
+    classifier.save(out, card.pages(classifier.about, graded, unseen))
+    figures = classifier.about["cross_validation"]
+    command.emit({"out": str(out), "digest": classifier.digest, **figures}, training.summary(figures), json)
+
+
+@app.command
+def evaluate(
+    *,
+    labels: str,
+    classifier: Path | None = None,
+    folds: int | None = None,
+    unlabelled: str | None = None,
+    json: Flag = False,
+) -> None:
+    """Measure a classifier on graded texts that it was not trained on, or cross-validate its recipe.
+
+    Example: classifiers evaluate --labels labels.jsonl.gz --folds 5
+
+    Parameters
+    ----------
+    labels
+        Labels table, JSONL or Parquet: id, text, score 0 to 5.
+    classifier
+        Classifier directory; without it, the default that ships.
+    folds
+        Train the classifier's recipe anew on all folds but one and score that one, for each of so many folds.
+    unlabelled
+        With --folds: what classifiers train was given under this name.
+    json
+        Print one JSON document.
+    """
+    from classifiers import training
+    from classifiers.labels import read_labels
+    from classifiers.model import EducationalClassifier
+
+    loaded = EducationalClassifier.load(classifier)
+    graded = read_labels(labels)
+    test = graded if folds else loaded.unseen(graded)
+    with command.progress(len(test), " documents", "embed") as bar:
+        if folds:
+            figures = training.cross_validated(loaded, test, folds, training.read_texts(unlabelled), bar.update)
+        else:
+            figures = training.measured(loaded, test, bar.update)
+    figures |= {"classifier": loaded.digest, "in_training_set": len(graded) - len(test)}
+    command.emit(figures, training.summary(figures), json)
+
+
+@app.command
+def score(
+    *,
+    input: str,
+    out: Path,
+    classifier: Path | None = None,
+    threads: int = 1,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Score documents: a Parquet file with id, score (0 to 5), the probability of each grade, and the share read.
+
+    Example: classifiers score --input documents.jsonl.gz --out scores.parquet --threads 2
+
+    Parameters
+    ----------
+    input
+        Documents, JSONL or Parquet with id and text: file, folder, glob or URL.
+    out
+        Parquet file to write, one row a document in the order of the input.
+    classifier
+        Classifier directory; without it, the default that ships.
+    threads
+        Batches that are computed at a time; the bytes do not depend on it.
+    dry_run
+        Say what would be scored and written, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import scoring
+    from classifiers.model import EducationalClassifier
+    from common.documents import expand
+
+    loaded = EducationalClassifier.load(classifier)
+    files = expand(input)
+    documents = scoring.count(files)
+    if dry_run:
+        plan = {"files": len(files), "documents": documents, "classifier": loaded.digest, "out": str(out)}
+        command.emit(plan, command.table([plan]), json)
+        return
+    with command.progress(documents, " documents", "score") as bar:
+        result = scoring.score_documents(input, out, loaded, threads, bar.update)
+    command.emit(result, command.table([result]), json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script."""
+    return command.run(app, arguments)

@@ -1,0 +1,206 @@
+"""Heads: from features to a raw score. scikit-learn fits them; plain arrays keep them.
+
+A fitted head is a handful of arrays and a numpy formula, so that a classifier directory needs no pickle, loads without
+scikit-learn, and gives the same bytes every time. One contract: ``fit`` gives the arrays, ``predict`` reads them; what
+comes out equals scikit-learn's own prediction (tests/classifiers/test_heads.py holds every head to it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from classifiers.labels import MAX_SCORE
+from classifiers.recipe import HeadName
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Features = NDArray[np.float32]
+    Scores = NDArray[np.float64]
+
+NAMES: tuple[HeadName, ...] = get_args(HeadName)
+Arrays = Mapping[str, "NDArray[Any]"]
+BLOCK_ROWS = 1024
+
+
+def fit(name: HeadName, blocks: Sequence[Features], scores: Scores, seed: int = 0) -> dict[str, NDArray[Any]]:
+    """Fit a head.
+
+    Args:
+        name: which head.
+        blocks: float32[n, d] each; every encoder's block is centred and brought to rows of mean square length one, so
+            that encoders weigh alike and a kernel's width fits any of them.
+        scores: float64[n], 0–5.
+        seed: for heads that draw (forest, mlp).
+    Returns:
+        The arrays that :func:`predict` takes, float32 or int32.
+    """
+    features = np.hstack(blocks)
+    mean = features.mean(axis=0)
+    lengths = [np.full(b.shape[1], max(float(np.sqrt(b.var(axis=0).sum())), 1e-6), np.float32) for b in blocks]
+    scale = np.concatenate(lengths)
+    estimator = make(name, seed)
+    estimator.fit((features - mean) / scale, scores.astype(np.float64))
+    arrays = {"mean": mean, "scale": scale} | _EXPORT[name](estimator)
+    return {key: np.ascontiguousarray(value, _narrow(value)) for key, value in arrays.items()}
+
+
+def predict(name: HeadName, arrays: Arrays, blocks: Sequence[Features]) -> Scores:
+    """Raw scores float64[n]; not yet calibrated, and not confined to 0–5."""
+    features = np.hstack(blocks)
+    parts = []
+    for start in range(0, len(features), BLOCK_ROWS):
+        block = (features[start : start + BLOCK_ROWS] - arrays["mean"]) / arrays["scale"]
+        parts.append(_FORMULA[name](arrays, block.astype(np.float64)))
+    return np.concatenate(parts) if parts else np.empty(0)
+
+
+def make(name: HeadName, seed: int = 0) -> Any:
+    """The scikit-learn estimator behind a head, unfitted."""
+    if name == "ridge":
+        from sklearn.linear_model import Ridge
+
+        return Ridge(alpha=3.0)
+    if name == "svr":
+        from sklearn.svm import SVR
+
+        return SVR(C=2.0, gamma=0.3, epsilon=0.2)
+    if name == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        return _Cumulative(lambda: LogisticRegression(C=10.0, max_iter=1000))
+    if name == "forest":
+        from sklearn.ensemble import RandomForestRegressor
+
+        return RandomForestRegressor(n_estimators=100, min_samples_leaf=3, max_features=0.2, random_state=seed)
+    from sklearn.neural_network import MLPRegressor
+
+    return MLPRegressor(hidden_layer_sizes=(64,), alpha=1.0, learning_rate_init=3e-3, max_iter=60, random_state=seed)
+
+
+class _Cumulative:
+    """Ordinal regression by one classifier a threshold (Frank and Hall 2001): the score is the sum of P(score ≥ t).
+
+    A mean of gradings between two grades counts as a share of the higher one.
+    """
+
+    def __init__(self, classifier: Callable[[], Any]) -> None:
+        self._classifier = classifier
+        self.coefficients: list[NDArray[np.float64]] = []
+        self.intercepts: list[float] = []
+
+    def fit(self, features: Features, scores: Scores) -> _Cumulative:
+        for threshold in range(1, MAX_SCORE + 1):
+            share = np.clip(scores - (threshold - 1), 0, 1)
+            rows = np.concatenate([features, features])
+            weights = np.concatenate([share, 1 - share])
+            answers = np.repeat([1, 0], len(features))
+            used = weights > 0
+            if len(set(answers[used])) < 2:  # nobody reached the threshold, or everybody: its rate is all we know
+                self.coefficients.append(np.zeros(features.shape[1]))
+                self.intercepts.append(20.0 if share.mean() > 0.5 else -20.0)
+                continue
+            fitted = self._classifier().fit(rows[used], answers[used], sample_weight=weights[used])
+            self.coefficients.append(fitted.coef_[0])
+            self.intercepts.append(float(fitted.intercept_[0]))
+        return self
+
+    def predict(self, features: Features) -> Scores:
+        return _sigmoid(features @ np.array(self.coefficients).T + np.array(self.intercepts)).sum(axis=1)
+
+
+def _narrow(values: NDArray[Any]) -> type:
+    return np.int32 if np.issubdtype(np.asarray(values).dtype, np.integer) else np.float32
+
+
+def _export_linear(estimator: Any) -> dict[str, Any]:
+    return {"coefficients": estimator.coef_, "intercept": np.array([estimator.intercept_])}
+
+
+def _linear(arrays: Arrays, rows: Scores) -> Scores:
+    return rows @ arrays["coefficients"].astype(np.float64) + arrays["intercept"][0]
+
+
+def _export_svr(estimator: Any) -> dict[str, Any]:
+    return {
+        "vectors": estimator.support_vectors_,
+        "duals": estimator.dual_coef_[0],
+        "intercept": estimator.intercept_,
+        "gamma": np.array([estimator.gamma]),
+    }
+
+
+def _svr(arrays: Arrays, rows: Scores) -> Scores:
+    vectors = arrays["vectors"].astype(np.float64)
+    squares = (rows**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1) - 2 * rows @ vectors.T
+    return np.exp(-arrays["gamma"][0] * np.maximum(squares, 0)) @ arrays["duals"] + arrays["intercept"][0]
+
+
+def _export_cumulative(estimator: Any) -> dict[str, Any]:
+    return {"coefficients": np.array(estimator.coefficients), "intercepts": np.array(estimator.intercepts)}
+
+
+def _cumulative(arrays: Arrays, rows: Scores) -> Scores:
+    return _sigmoid(rows @ arrays["coefficients"].T.astype(np.float64) + arrays["intercepts"]).sum(axis=1)
+
+
+def _export_forest(estimator: Any) -> dict[str, Any]:
+    trees = [tree.tree_ for tree in estimator.estimators_]
+    starts = np.cumsum([0, *(tree.node_count for tree in trees)])
+    # children are given from the start of the whole table; a leaf points to itself
+    children = [
+        np.where(side < 0, np.arange(len(side)), side) + start
+        for tree, start in zip(trees, starts, strict=False)
+        for side in (tree.children_left, tree.children_right)
+    ]
+    return {
+        "roots": starts[:-1],
+        "left": np.concatenate(children[::2]),
+        "right": np.concatenate(children[1::2]),
+        "feature": np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
+        "limit": np.concatenate([tree.threshold for tree in trees]),
+        "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
+        "depth": np.array([max(tree.max_depth for tree in trees)]),
+    }
+
+
+def _forest(arrays: Arrays, rows: Scores) -> Scores:
+    node = np.tile(arrays["roots"], (len(rows), 1))  # rows, trees
+    values = rows.astype(np.float32)
+    for _ in range(int(arrays["depth"][0])):
+        goes_left = np.take_along_axis(values, arrays["feature"][node], axis=1) <= arrays["limit"][node]
+        node = np.where(goes_left, arrays["left"][node], arrays["right"][node])
+    return arrays["value"][node].mean(axis=1, dtype=np.float64)
+
+
+def _export_mlp(estimator: Any) -> dict[str, Any]:
+    weights = {f"weights_{i}": layer for i, layer in enumerate(estimator.coefs_)}
+    return weights | {f"biases_{i}": layer for i, layer in enumerate(estimator.intercepts_)}
+
+
+def _mlp(arrays: Arrays, rows: Scores) -> Scores:
+    hidden = np.maximum(rows @ arrays["weights_0"] + arrays["biases_0"], 0)
+    return (hidden @ arrays["weights_1"] + arrays["biases_1"])[:, 0]
+
+
+def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
+    return 0.5 * (1 + np.tanh(values / 2))
+
+
+_EXPORT: dict[HeadName, Callable[[Any], dict[str, Any]]] = {
+    "ridge": _export_linear,
+    "svr": _export_svr,
+    "logistic": _export_cumulative,
+    "forest": _export_forest,
+    "mlp": _export_mlp,
+}
+_FORMULA: dict[HeadName, Callable[[Arrays, Scores], Scores]] = {
+    "ridge": _linear,
+    "svr": _svr,
+    "logistic": _cumulative,
+    "forest": _forest,
+    "mlp": _mlp,
+}

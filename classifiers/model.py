@@ -1,0 +1,298 @@
+"""The educational-value classifier: a directory that loads without running anyone's code.
+
+``classifier.json`` says what the classifier is and lists every other file with its sha256; arrays lie in safetensors;
+``README.md`` is the model card. A file that is missing, changed, not listed or outside the directory is refused. The
+weights of the public encoder are not copied: the directory names the encoder and its sha256.
+
+A raw score is a weighted sum of *parts*; a part is a head that reads some of the features. Calibration then maps raw
+scores to 0–5 and to P(score ≥ t).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from classifiers import heads
+from classifiers.calibration import THRESHOLDS, Calibration
+from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, folder_digest, resolve
+from classifiers.labels import Labels, fingerprint
+from classifiers.recipe import Part, Source
+from classifiers.windows import Window, cut, share_seen
+from common.errors import InputError, IntegrityError, SettingsError
+from common.files import check_files, content_key, publish_folder, read_json, sha256_of
+from common.settings import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+DEFAULT_DIRECTORY = Path(__file__).parent / "default"
+DESCRIPTION = "classifier.json"
+WEIGHTS = "weights.safetensors"
+TRAINING_SET = "training_set.safetensors"
+KIND = "educational_classifier"
+
+
+class Description(Settings):
+    """What of ``classifier.json`` decides scores."""
+
+    kind: Literal["educational_classifier"]
+    format: Literal[1]
+    encoder: str = Field(description="directory, installed package or hub name")
+    encoder_sha256: str
+    window: Window
+    parts: tuple[Part, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What the classifier says of some texts."""
+
+    scores: NDArray[np.float32]  # 0–5, n
+    probabilities: NDArray[np.float32]  # P(score ≥ t) for t = 1 … 5: n, 5
+    share_seen: NDArray[np.float32]  # share of the characters that were read, n
+
+
+@dataclass(frozen=True)
+class EducationalClassifier:
+    """Scores texts by educational value, 0 to 5.
+
+    >>> EducationalClassifier.load(None).score(["Photosynthesis turns light into chemical energy."])  # doctest: +SKIP
+    """
+
+    description: Description
+    calibration: Calibration
+    heads: tuple[Arrays, ...]  # one a part
+    static: StaticEncoder | None = None
+    adapters: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
+    training_set: Arrays = field(default_factory=dict)  # fingerprints of the ids and the texts it was trained on
+    about: Mapping[str, Any] = field(default_factory=dict)  # recipe, labels, figures: said, never read by the scoring
+
+    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Calibrated scores, float32[n]. The same list of texts gives the same bits in any process."""
+        return self.measure(texts).scores
+
+    def measure(
+        self, texts: Sequence[str], threads: int = 1, advance: Callable[[int], object] | None = None
+    ) -> Measures:
+        """Scores, probabilities and the share of each text that was read.
+
+        Args:
+            texts: whole documents; they are cut to the window here.
+            threads: batches that are embedded at a time; the result does not depend on it.
+            advance: called with the number of documents done, for a progress bar.
+        """
+        windows = [cut(text, self.description.window) for text in texts]
+        tokens = self._encoder.tokenize(windows) if windows else []
+        raw = self.raw(self.features(tokens, threads, advance))
+        chances = [self.calibration.probability(raw, t) for t in THRESHOLDS]
+        return Measures(
+            scores=self.calibration.score(raw),
+            probabilities=np.stack(chances, axis=1),
+            share_seen=np.array([share_seen(text, self.description.window) for text in texts], np.float32),
+        )
+
+    def features(
+        self, tokens: Sequence[Tokens], threads: int = 1, advance: Callable[[int], object] | None = None
+    ) -> dict[Source, NDArray[np.float32]]:
+        """The features that some part reads, by source."""
+        wanted = {source for part in self.description.parts for source in part.reads}
+        found: dict[Source, NDArray[np.float32]] = {}
+        if "transformer" in wanted:
+            found["transformer"] = self._encoder.embed(tokens, threads, advance)
+        if "static" in wanted and self.static is not None:
+            found["static"] = self.static.embed(tokens)
+        return found
+
+    def raw(self, features: Mapping[Source, NDArray[np.float32]]) -> NDArray[np.float64]:
+        """Raw scores: the weighted sum of the parts."""
+        return sum_of_parts(self.description.parts, self.heads, features)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of everything that changes a score; equal digests score equally."""
+        from safetensors.numpy import save
+
+        content = hashlib.sha256(save(self._arrays())).hexdigest()
+        return content_key(self.description.model_dump(mode="json", exclude={"encoder"}), content)
+
+    def unseen(self, labels: Labels) -> Labels:
+        """The labels whose document and text this classifier was not trained on.
+
+        Raises:
+            InputError: if none is left.
+        """
+        known_ids = set(self.training_set.get("ids", np.empty(0)).tolist())
+        known_texts = set(self.training_set.get("texts", np.empty(0)).tolist())
+        new = [
+            fingerprint(i) not in known_ids and fingerprint(plain(t)) not in known_texts
+            for i, t in zip(labels.ids, labels.texts, strict=True)
+        ]
+        if not any(new):
+            raise InputError(
+                f"the classifier was trained on all {len(labels)} of these documents, so figures on them would only "
+                "measure its memory: name labels it has not seen, or use --folds 5 to cross-validate its recipe"
+            )
+        return labels.take(np.array(new))
+
+    def save(self, path: Path | str, pages: Mapping[str, bytes] | None = None) -> None:
+        """Publish the classifier directory.
+
+        Args:
+            path: the directory; one that holds another classifier is replaced, anything else is refused.
+            pages: more files by name: the model card and its plots.
+        """
+        from safetensors.numpy import save_file
+
+        final = Path(path)
+        if final.exists() and not (final / DESCRIPTION).is_file() and any(final.iterdir() if final.is_dir() else [1]):
+            raise SettingsError(f"{path} exists and is not a classifier directory; name a new one")
+        with publish_folder(final) as folder:
+            save_file(self._arrays(), folder / WEIGHTS)
+            save_file(self.training_set, folder / TRAINING_SET)
+            for name, content in (pages or {}).items():
+                (folder / name).write_bytes(content)
+            files = [
+                {"path": f.name, "sha256": sha256_of(f), "bytes": f.stat().st_size} for f in sorted(folder.iterdir())
+            ]
+            write_description(folder / DESCRIPTION, self, files)
+
+    @classmethod
+    def load(cls, path: Path | str | None = None) -> EducationalClassifier:
+        """Load a classifier directory; None or "default" is the one that ships.
+
+        Raises:
+            InputError: if it is not a classifier directory.
+            IntegrityError: if a file differs, is missing, is not listed, or the encoder is another one.
+        """
+        folder = DEFAULT_DIRECTORY if path is None or str(path) == "default" else Path(path)
+        if not (folder / DESCRIPTION).is_file():
+            raise InputError(f"{folder} is not a classifier directory: it has no {DESCRIPTION}")
+        values = read_json(folder / DESCRIPTION)
+        _check_listed(folder, values)
+        scoring = {key: values[key] for key in Description.model_fields if key in values}
+        description = Description.parse(scoring, where=str(folder / DESCRIPTION))
+        found = folder_digest(resolve(description.encoder))
+        if found != description.encoder_sha256:
+            raise IntegrityError(
+                f"{folder} was made with another {description.encoder}: sha256 {description.encoder_sha256[:12]}… was "
+                f"recorded, {found[:12]}… is installed"
+            )
+        loaded = _from_arrays(description, _read_arrays(folder / WEIGHTS), folder)
+        about = {key: value for key, value in values.items() if key not in {*scoring, "digest", "files"}}
+        loaded = replace(loaded, training_set=_read_arrays(folder / TRAINING_SET), about=about)
+        if values.get("digest") != loaded.digest:
+            raise IntegrityError(f"{folder / DESCRIPTION} does not belong to these weights: the digest differs")
+        return loaded
+
+    @cached_property
+    def _encoder(self) -> TransformerEncoder:
+        encoder = TransformerEncoder(self.description.encoder, self.description.window.tokens)
+        encoder.add_adapters(self.adapters)
+        return encoder
+
+    def _arrays(self) -> Arrays:
+        arrays: Arrays = {
+            "calibration/knots": self.calibration.knots,
+            "calibration/scores": self.calibration.scores,
+            "calibration/probabilities": self.calibration.probabilities,
+        }
+        if self.static is not None:
+            arrays |= {"static/table": self.static.table, "static/scales": self.static.scales}
+        for name, (up, down) in self.adapters.items():
+            arrays |= {f"adapter/{name}/up": up, f"adapter/{name}/down": down}
+        for place, head in enumerate(self.heads):
+            arrays |= {f"part/{place}/{name}": array for name, array in head.items()}
+        return arrays
+
+
+def sum_of_parts(
+    parts: Sequence[Part], fitted: Sequence[Arrays], features: Mapping[Source, NDArray[np.float32]]
+) -> NDArray[np.float64]:
+    """Raw scores float64[n] of fitted parts."""
+    raw = [
+        part.weight * heads.predict(part.head, arrays, [features[source] for source in part.reads])
+        for part, arrays in zip(parts, fitted, strict=True)
+    ]
+    return np.sum(raw, axis=0)
+
+
+def training_set(labels: Labels) -> Arrays:
+    """Fingerprints of what a classifier is trained on: enough to recognise a document, not to restore it."""
+    return {
+        "ids": np.unique([fingerprint(i) for i in labels.ids]),
+        "texts": np.unique([fingerprint(plain(t)) for t in labels.texts]),
+    }
+
+
+def plain(text: str) -> str:
+    """``text`` in lower case and without signs and spaces, so that a copy with other spacing is recognised."""
+    return "".join(c for c in text.lower() if c.isalnum())
+
+
+def write_description(path: Path, classifier: EducationalClassifier, files: Sequence[Mapping[str, Any]]) -> None:
+    """Write ``classifier.json``."""
+    from common.files import write_json
+
+    values = classifier.description.model_dump(mode="json") | {"digest": classifier.digest}
+    write_json(path, values | dict(classifier.about) | {"files": list(files)})
+
+
+def _check_listed(folder: Path, values: Any) -> None:
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise InputError(f"{folder / DESCRIPTION} does not describe an {KIND}")
+    entries = values.get("files")
+    shaped = isinstance(entries, list) and all(isinstance(e, dict) and {"path", "sha256"} <= e.keys() for e in entries)
+    if not shaped or not entries:
+        raise IntegrityError(f"{folder / DESCRIPTION} lists no files with their sha256")
+    for entry in entries:
+        if len(PurePosixPath(str(entry["path"])).parts) != 1 or str(entry["path"]) == "..":
+            raise IntegrityError(f"{folder / DESCRIPTION} lists {entry['path']!r}, which lies outside the directory")
+    check_files(folder, entries)
+    extra = sorted({f.name for f in folder.iterdir()} - {str(e["path"]) for e in entries} - {DESCRIPTION})
+    if extra:
+        raise IntegrityError(f"{folder / extra[0]} is not listed in {DESCRIPTION}: remove it or train again")
+    missing = sorted({WEIGHTS, TRAINING_SET} - {str(e["path"]) for e in entries})
+    if missing:
+        raise IntegrityError(f"{folder / DESCRIPTION} does not list {missing[0]}")
+
+
+def _read_arrays(path: Path) -> Arrays:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays: Arrays = load_file(path)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise IntegrityError(f"{path} is not a safetensors file: {error}") from error
+    return arrays
+
+
+def _from_arrays(description: Description, arrays: Arrays, folder: Path) -> EducationalClassifier:
+    def below(prefix: str) -> Arrays:
+        return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+
+    adapters = below("adapter/")
+    try:
+        return EducationalClassifier(
+            description=description,
+            calibration=Calibration(**below("calibration/")),
+            heads=tuple(below(f"part/{place}/") for place in range(len(description.parts))),
+            static=StaticEncoder(**below("static/")) if below("static/") else None,
+            adapters={
+                name[: -len("/up")]: (up, adapters[f"{name[: -len('/up')]}/down"])
+                for name, up in adapters.items()
+                if name.endswith("/up")
+            },
+        )
+    except (TypeError, KeyError) as error:
+        raise IntegrityError(f"{folder / WEIGHTS} does not hold the arrays of a classifier: {error}") from error
