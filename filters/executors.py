@@ -110,7 +110,7 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
             pool.shutdown(cancel_futures=True)
 
 
-def run_units(stage: Path, units: Sequence[Unit], work: Work, executor: Executor, what: str, measure: str) -> None:
+def run_units(stage: Path, units: Sequence[Unit], work: Work, executor: Executor, *, what: str, measure: str) -> None:
     """Do every unit that is not done; afterwards ``stage/<key>`` exists for all of them.
 
     Args:

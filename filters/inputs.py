@@ -88,7 +88,7 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
             consumed(min(raw.tell(), file.size))
 
 
-def digests(files: Sequence[InputFile], remembered: Path, progress: Callable[[int], None]) -> list[str]:
+def digests(files: Sequence[InputFile], remembered: Path, progress: Callable[[int], object]) -> list[str]:
     """sha256 of every file, in order. Those that look unchanged since ``remembered`` was written are not read again."""
     known: dict[str, Any] = read_json(remembered) if remembered.exists() else {}
     current = {}
@@ -115,7 +115,7 @@ def restore(values: dict[str, Any]) -> InputFile:
 
 
 def _absolute(path: str) -> str:
-    scheme, separator, inner = path.partition("://")
+    _, separator, inner = path.partition("://")
     return f"/{inner.lstrip('/')}" if separator else posixpath.abspath(path)
 
 

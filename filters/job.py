@@ -19,29 +19,29 @@ def _as_tuple(value: Any) -> Any:
 class Language(Settings):
     """Which languages are kept."""
 
-    keep: tuple[str, ...] = Field(("en",), min_length=1, description="ISO 639-1 codes")
-    min_probability: float = Field(0.65, ge=0, le=1, description="of the most probable language; inclusive")
+    keep: tuple[str, ...] = Field(default=("en",), min_length=1, description="ISO 639-1 codes")
+    min_probability: float = Field(default=0.65, ge=0, le=1, description="of the most probable language; inclusive")
 
 
 class Deduplicate(Settings):
     """Which copies are dropped. The first of the job's order stays."""
 
-    exact: bool = Field(True, description="documents with the same text, over the whole job")
+    exact: bool = Field(default=True, description="documents with the same text, over the whole job")
 
 
 class Executor(Settings):
     """Who does the work. It takes no part in the result."""
 
-    kind: Literal["local"] = Field("local", description="processes of this machine")
-    workers: PositiveInt = Field(1, description="processes at a time")
+    kind: Literal["local"] = Field(default="local", description="processes of this machine")
+    workers: PositiveInt = Field(default=1, description="processes at a time")
 
 
 class Limits(Settings):
     """What one document may cost, so that none can stall or exhaust a worker."""
 
-    document_bytes: PositiveInt = Field(8 << 20, description="bytes of a page or text, unpacked")
-    document_seconds: PositiveFloat = Field(20, description="CPU seconds to extract and measure one document")
-    document_memory_bytes: PositiveInt = Field(2 << 30, description="memory to extract and measure one document")
+    document_bytes: PositiveInt = Field(default=8 << 20, description="bytes of a page or text, unpacked")
+    document_seconds: PositiveFloat = Field(default=20, description="CPU seconds to extract and measure one document")
+    document_memory_bytes: PositiveInt = Field(default=2 << 30, description="memory to extract and measure one document")
 
 
 class Job(Settings):

@@ -1,0 +1,205 @@
+"""The corpus directory: what it holds, and how one scanned file becomes its part.
+
+``part-NNNNN.parquet`` holds the kept documents of input file N, ``dropped/part-NNNNN.parquet`` every other one with
+the reason, the measured value and the limit. ``manifest.json`` lists both and is written last: a directory without it
+is not finished.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.errors import SettingsError
+from common.files import MANIFEST, file_entries, read_json, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND = "corpus"
+REPORT = "report.html"
+WORK = ".work"
+KEPT, DROPPED = "kept.parquet", "dropped.parquet"
+_OURS = {WORK, ".lock", MANIFEST, REPORT, "dropped"}
+
+
+def columns() -> pa.Schema:
+    """Columns of a kept document."""
+    import pyarrow as pa
+
+    return pa.schema(
+        {
+            "id": pa.string(),
+            "text": pa.large_string(),
+            "url": pa.string(),
+            "source_file": pa.string(),
+            "source_offset": pa.int64(),
+            "token_count": pa.int64(),
+            "score": pa.float32(),
+            "language": pa.string(),
+            "language_probability": pa.float32(),
+        }
+    )
+
+
+def dropped_columns() -> pa.Schema:
+    """Columns of a dropped document: those of a kept one, and why it is none."""
+    import pyarrow as pa
+
+    why = {"reason": pa.string(), "value": pa.float64(), "limit": pa.float64(), "detail": pa.string()}
+    return pa.schema([*columns(), *(pa.field(name, kind) for name, kind in why.items())])
+
+
+def decision_columns() -> pa.Schema:
+    """What the whole-job stages decided about each row of one scanned file; nulls where the scan had decided."""
+    import pyarrow as pa
+
+    return pa.schema(
+        {
+            "id_is_unique": pa.bool_(),
+            "score": pa.float32(),
+            "reason": pa.string(),
+            "value": pa.float64(),
+            "limit": pa.float64(),
+            "detail": pa.string(),
+        }
+    )
+
+
+def fallback_id(source_file: str, row: int) -> str:
+    """Name of a document that brought none along, or one that stands twice in the job."""
+    return f"{source_file}#{row}"
+
+
+def write_file(values: Mapping[str, Any], folder: Path, advance: Callable[[int], None]) -> None:
+    """Divide one scanned file into kept and dropped documents (work of a unit)."""
+    import pyarrow.parquet as pq
+
+    decisions = pq.read_table(values["decisions"])
+    done = 0
+    with _Writer(folder / KEPT, columns()) as kept, _Writer(folder / DROPPED, dropped_columns()) as dropped:
+        for batch in pq.ParquetFile(values["documents"]).iter_batches():
+            table = _joined(batch, decisions.slice(done, len(batch)), values["source_file"], done)
+            is_kept = table["reason"].is_null()
+            kept.write(table.filter(is_kept))
+            dropped.write(table.filter(table["reason"].is_valid()))
+            done += len(batch)
+            advance(done)
+
+
+def publish(output: Path, parts: Sequence[Path], manifest: Mapping[str, Any], write_report: Callable[[], None]) -> None:
+    """Put finished parts in place, then the report, then the manifest that makes them a corpus.
+
+    The old manifest goes first: at no moment does one list files that are not there.
+
+    Args:
+        output: the corpus directory.
+        parts: the folders of the write stage, one an input file, in order.
+        manifest: all of the manifest but its files.
+        write_report: writes ``report.html``.
+    """
+    (output / MANIFEST).unlink(missing_ok=True)
+    rows: dict[str, int] = {}
+    for number, part in enumerate(parts):
+        for kind, name in ((KEPT, f"part-{number:05}.parquet"), (DROPPED, f"dropped/part-{number:05}.parquet")):
+            if (part / kind).exists():
+                _link(part / kind, output / name)
+                rows[name] = count_rows(part / kind)
+    rows = dict(sorted(rows.items()))
+    for stale in (*output.glob("part-*.parquet"), *output.glob("dropped/part-*.parquet")):
+        if stale.relative_to(output).as_posix() not in rows:
+            stale.unlink()
+    write_report()
+    entries = file_entries(output, rows) + file_entries(output, {REPORT: 1})
+    write_json(output / MANIFEST, {**manifest, "files": entries})
+
+
+def is_finished(output: Path, key: str) -> bool:
+    """Whether ``output`` already holds the corpus of this key, whole as far as sizes tell."""
+    if not (output / MANIFEST).is_file():
+        return False
+    manifest = read_json(output / MANIFEST)
+    return manifest.get("key") == key and all(
+        (output / entry["path"]).is_file() and (output / entry["path"]).stat().st_size == entry["bytes"]
+        for entry in manifest["files"]
+    )
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder that holds something else.
+
+    Raises:
+        SettingsError: naming what stands in the way.
+    """
+    if output.exists() and not output.is_dir():
+        raise SettingsError(f"output {output} is a file; name a folder")
+    strangers = [
+        entry.name
+        for entry in sorted(output.iterdir() if output.is_dir() else ())
+        if entry.name not in _OURS and not entry.match("part-*.parquet") and not entry.name.startswith(".unfinished-")
+    ]
+    if strangers:
+        raise SettingsError(f"output {output} holds {strangers[0]!r}, which is not part of a corpus; name a new folder")
+
+
+def count_rows(path: Path) -> int:
+    """Rows of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _joined(batch: pa.RecordBatch, decisions: pa.Table, source_file: str, first_row: int) -> pa.Table:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    documents = pa.Table.from_batches([batch])
+    numbered = pa.array([fallback_id(source_file, first_row + row) for row in range(len(batch))])
+    values = {
+        "id": pc.if_else(decisions["id_is_unique"], documents["own_id"], numbered),
+        "source_file": pa.array([source_file] * len(batch)),
+        "score": decisions["score"],
+    }
+    for name in ("reason", "value", "limit", "detail"):
+        values[name] = pc.if_else(documents["reason"].is_valid(), documents[name], decisions[name])
+    for name in ("text", "url", "source_offset", "token_count", "language", "language_probability"):
+        values[name] = documents[name]
+    return pa.table([values[field.name] for field in dropped_columns()], schema=dropped_columns())
+
+
+class _Writer:
+    """A Parquet file that comes into being with its first row."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._path, self._schema, self._file = path, schema, None
+
+    def write(self, table: pa.Table) -> None:
+        import pyarrow.parquet as pq
+
+        if len(table):
+            if self._file is None:
+                self._file = pq.ParquetWriter(self._path, self._schema, compression="zstd")
+            self._file.write_table(table.select(self._schema.names))
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has no links; the target is whole or absent."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".unfinished-{target.name}")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+    temporary.unlink(missing_ok=True)  # a rename onto another name of the same file does nothing

@@ -1,0 +1,2 @@
+def write_report(output, manifest):
+    (output / "report.html").write_text("todo")

@@ -1,0 +1,254 @@
+"""A filter job from its files to its corpus: scan → deduplicate → score → cut → write.
+
+Scan, score and write work on one input file at a time and run on an executor; deduplicate and cut see the whole job,
+but only its columns of hashes, scores and token counts. Every result lies in ``OUTPUT/.work/<stage>/<key>``, named by
+what decides it: a rerun reuses it, another budget cuts and writes again, another rule scans again. A job that is
+killed at any moment leaves whole results or none, and the next run goes on from them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import command
+from common.errors import InputError, IntegrityError
+from common.files import content_key, lock, read_json, read_manifest, remove_unfinished, sha256_of
+from filters import corpus, decisions, educational, scan
+from filters.corpus import WORK
+from filters.educational import SCORES, score_file
+from filters.inputs import InputFile, describe, digests, input_files
+from filters.job import Job
+from filters.pool import Pool
+from filters.records import LOST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from filters.executors import Unit
+
+STAGES = ("scan", "deduplicate", "score", "cut", "write")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A job whose inputs, classifier and settings were found and checked."""
+
+    job: Job
+    files: Sequence[InputFile]
+    sha256: Sequence[str]
+    scorer_digest: str
+    program: Mapping[str, Any]
+    scans: Sequence[Unit]
+
+    @property
+    def key(self) -> str:
+        """Address of the corpus: all that decides its bytes."""
+        return content_key(
+            "corpus",
+            self.job.corpus_settings(),
+            [(file.name, digest) for file, digest in zip(self.files, self.sha256, strict=True)],
+            self.scorer_digest,
+            self.program,
+            _sources_digest(),
+        )
+
+
+def run(job: Job) -> Mapping[str, Any]:
+    """Make the corpus of a job, or find it made; returns its manifest.
+
+    Raises:
+        InputError: if the input is missing, of the wrong kind, empty, or too much of it is lost.
+        SettingsError: if the budget is larger than the pool, or nothing is kept.
+        BusyError: if another job works on the same output.
+    """
+    job, output = job.resolved(), Path(job.output)
+    files = input_files(job.input)
+    scorer_digest = educational.load_scorer(job.classifier).digest
+    corpus.check_output(output)
+    with lock(output):
+        _clear_away(output)
+        prepared = prepare(job, files, scorer_digest, output / WORK / "inputs.json")
+        if not corpus.is_finished(output, prepared.key):
+            _make(prepared, output)
+        return read_manifest(output)
+
+
+def prepare(job: Job, files: Sequence[InputFile], scorer_digest: str, remembered: Path) -> Prepared:
+    """Read what decides the result: the digests of the inputs and of the program, and the units of the scan."""
+    from filters.executors import Unit
+
+    total = sum(file.size for file in files)
+    with command.progress(total, "B", "reading digests") as bar:
+        sha256 = digests(files, remembered, bar.update)
+    program, settings = scan.scan_key_parts(), job.scan_settings()
+    scans = [
+        Unit(content_key("scan", program, settings, digest, file.format, file.compression),
+             {"file": describe(file), "settings": settings}, file.size)
+        for file, digest in zip(files, sha256, strict=True)
+    ]  # fmt: skip
+    return Prepared(job, files, sha256, scorer_digest, program, scans)
+
+
+def _make(prepared: Prepared, output: Path) -> None:
+    import numpy as np
+
+    from filters.executors import run_units
+    from filters.report import write_report
+
+    job, work = prepared.job, output / WORK
+    run_units(work / "scan", prepared.scans, scan.scan_file, job.executor, what="scan", measure="B")
+    pool = Pool.read([work / "scan" / unit.key for unit in prepared.scans], [file.name for file in prepared.files])
+    check_losses(pool, job)
+
+    scan_keys = [unit.key for unit in prepared.scans]
+    deduplicated = decisions.deduplicate(pool, job.deduplicate.exact, scan_keys, work / "deduplicate")
+    first = np.load(deduplicated / decisions.FIRST)
+
+    score_units = _score_units(prepared, pool, first, deduplicated / decisions.FIRST)
+    run_units(work / "score", list(score_units.values()), score_file, job.executor, what="score", measure="doc")
+    scores = _read_scores(work / "score", score_units, pool, first)
+
+    decided_by = [deduplicated.name, *(unit.key for unit in score_units.values())]
+    decided = decisions.decide(pool, first, scores, job, decided_by, work / "cut")
+
+    write_units = _write_units(prepared, pool, decided)
+    run_units(work / "write", write_units, corpus.write_file, job.executor, what="write", measure="doc")
+    manifest = _manifest(prepared, pool, read_json(decided / decisions.SUMMARY))
+    parts = [work / "write" / unit.key for unit in write_units]
+    corpus.publish(output, parts, manifest, lambda: write_report(output, manifest))
+    _prune(work / "cut", {decided.name})
+    _prune(work / "write", {unit.key for unit in write_units})
+
+
+def check_losses(pool: Pool, job: Job) -> None:
+    """Stop a job that reads nothing or loses too much.
+
+    Raises:
+        InputError: naming the losses by reason.
+    """
+    if not len(pool):
+        raise InputError(f"the input holds no document: {len(pool.files)} files matched {', '.join(job.input)}")
+    lost = {reason: count for reason, count in pool.refused.most_common() if reason.startswith(LOST)}
+    total = sum(lost.values())
+    if total > job.max_lost_fraction * len(pool):
+        named = ", ".join(f"{reason} {count:,}" for reason, count in lost.items())
+        raise InputError(
+            f"{total:,} of {len(pool):,} documents were lost ({total / len(pool):.1%}), more than max_lost_fraction "
+            f"{job.max_lost_fraction:g} allows: {named}; what was read is kept, so a rerun with a higher limit is quick"
+        )
+
+
+def _score_units(prepared: Prepared, pool: Pool, first: NDArray[np.int64], first_path: Path) -> dict[int, Unit]:
+    """Units of the score stage by number of the input file; files without a survivor have none."""
+    from filters.executors import Unit
+
+    units = {}
+    for file, folder in enumerate(pool.files):
+        rows = pool.rows(file)
+        survives = first[rows] == _range(rows)
+        if survives.any():
+            key = content_key(
+                "score", folder.name, hashlib.sha256(survives.tobytes()).hexdigest(), prepared.scorer_digest
+            )
+            values = {
+                "documents": str(folder / scan.DOCUMENTS),
+                "first": str(first_path),
+                "rows": [rows.start, rows.stop],
+                "classifier": prepared.job.classifier,
+            }
+            units[file] = Unit(key, values, int(survives.sum()))
+    return units
+
+
+def _read_scores(stage: Path, units: Mapping[int, Unit], pool: Pool, first: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Scores of all rows, NaN for those that were not scored."""
+    import numpy as np
+
+    scores = np.full(len(pool), np.nan, dtype=np.float32)
+    for file, unit in units.items():
+        rows = pool.rows(file)
+        found = np.load(stage / unit.key / SCORES)
+        if not np.isfinite(found).all():
+            raise IntegrityError(f"the classifier gave {pool.names[file]} a score that is not a finite number")
+        scores[rows][first[rows] == _range(rows)] = found
+    return scores
+
+
+def _write_units(prepared: Prepared, pool: Pool, decided: Path) -> list[Unit]:
+    from filters.executors import Unit
+
+    units = []
+    for file, folder in enumerate(pool.files):
+        table, rows = decided / decisions.table_name(file), pool.rows(file)
+        key = content_key("write", folder.name, pool.names[file], sha256_of(table))
+        values = {
+            "documents": str(folder / scan.DOCUMENTS),
+            "decisions": str(table),
+            "source_file": pool.names[file],
+        }
+        units.append(Unit(key, values, rows.stop - rows.start))
+    return units
+
+
+def _manifest(prepared: Prepared, pool: Pool, summary: Mapping[str, Any]) -> dict[str, Any]:
+    """All of the manifest but its files."""
+    job, dropped = prepared.job, pool.refused + Counter(summary["dropped"])
+    inputs = [
+        {
+            "name": file.name,
+            "sha256": digest,
+            "bytes": file.size,
+            "read": pool.rows(number).stop - pool.rows(number).start,
+            "kept": summary["kept_by_file"][number],
+        }
+        for number, (file, digest) in enumerate(zip(prepared.files, prepared.sha256, strict=True))
+    ]
+    return {
+        "kind": corpus.KIND,
+        "key": prepared.key,
+        "counts": {
+            "read": len(pool),
+            "kept": summary["kept"],
+            "dropped": dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0]))),
+        },
+        "budget_tokens": job.budget_tokens,
+        "min_score": job.min_score,
+        **{name: summary[name] for name in ("kept_tokens", "threshold", "ties", "scored", "scored_tokens")},
+        "settings": job.corpus_settings(),
+        "digests": {"classifier": prepared.scorer_digest, **prepared.program},
+        "inputs": inputs,
+    }
+
+
+def _clear_away(output: Path) -> None:
+    """Remove what a killed run left half-done. The lock is held, so it is nobody's work."""
+    for folder in (output, output / "dropped", output / WORK, *(output / WORK / stage for stage in STAGES)):
+        remove_unfinished(folder)
+
+
+def _prune(stage: Path, used: set[str]) -> None:
+    """Cutting and writing again is cheap, and each budget would leave a copy of the corpus behind."""
+    for folder in stage.iterdir():
+        if folder.name not in used:
+            shutil.rmtree(folder)
+
+
+def _sources_digest() -> str:
+    total = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(source.read_bytes())
+    return total.hexdigest()[:32]
+
+
+def _range(rows: slice) -> NDArray[np.int64]:
+    """The numbers of some rows."""
+    import numpy as np
+
+    return np.arange(rows.start, rows.stop)
