@@ -1,0 +1,194 @@
+"""A results folder: everything that ``compare`` and ``report`` need, without the runs.
+
+``items.parquet`` has one row a run and held-out document; ``curves.parquet`` one row a run and step; the manifest
+describes each run: settings, model digest, tokens by source, how it was scored, what it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InputError, IntegrityError, SettingsError
+from common.files import MANIFEST, check_files, file_entries, publish_folder, read_manifest, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KIND = "eval_results"
+ITEMS = "items.parquet"
+CURVES = "curves.parquet"
+
+
+@dataclass(frozen=True)
+class SourceUse:
+    """What a run was trained on of one source."""
+
+    tokens: int
+    epoch_tokens: int | None
+    """predicted tokens of one pass"""
+    content: str | None
+    """content hash of the shards"""
+
+    @property
+    def epochs(self) -> float | None:
+        """Passes over the source; none if its size is not known."""
+        return self.tokens / self.epoch_tokens if self.epoch_tokens else None
+
+    @property
+    def repeats(self) -> int | None:
+        """How often the text that was seen most was seen."""
+        return -(-self.tokens // self.epoch_tokens) if self.epoch_tokens else None
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """One scored run."""
+
+    name: str
+    key: str
+    settings: Mapping[str, Any]
+    data_name: str
+    """name of the data folder, for people"""
+    model_digest: str
+    scoring: Mapping[str, Any]
+    held_out: Mapping[str, str]
+    """sha256 of the held-out documents of each source"""
+    trained: Mapping[str, SourceUse]
+    samples: Sequence[Mapping[str, str]]
+    """``prompt`` and the ``text`` that the model wrote"""
+    items: pa.Table
+    """``source, document, bytes, tokens, log_probability``"""
+    curve: pa.Table
+    """``step, tokens, loss``"""
+
+    @property
+    def mixture(self) -> str:
+        """Name of the mixture."""
+        return Path(str(self.settings.get("mixture", self.name))).stem
+
+    @property
+    def seed(self) -> Any:
+        """Seed of the run."""
+        return self.settings.get("seed")
+
+    def scores(self, source: str) -> Scores:
+        """The items of ``source``."""
+        import pyarrow.compute as pc
+
+        mine = self.items.filter(pc.field("source") == source)
+        return Scores(mine["bytes"].to_numpy(), mine["log_probability"].to_numpy())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The items of one source, in the order of the documents' ids."""
+
+    n_bytes: NDArray[np.int64]
+    log_probability: NDArray[np.float64]
+
+
+def item_schema() -> pa.Schema:
+    """Columns of ``items.parquet`` of one run."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("source", pa.string()),
+            ("document", pa.string()),
+            ("bytes", pa.int64()),
+            ("tokens", pa.int64()),
+            ("log_probability", pa.float64()),
+        ]
+    )
+
+
+def curve_schema() -> pa.Schema:
+    """Columns of ``curves.parquet`` of one run."""
+    import pyarrow as pa
+
+    return pa.schema([("step", pa.int64()), ("tokens", pa.int64()), ("loss", pa.float64())])
+
+
+def write_results(folder: Path, runs: Iterable[RunResult]) -> None:
+    """Publish a results folder with ``runs``, by name."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    ordered = sorted(runs, key=lambda run: run.name)
+    with publish_folder(folder) as temporary:
+        rows = {}
+        for name, tables in ((ITEMS, [run.items for run in ordered]), (CURVES, [run.curve for run in ordered])):
+            owner = [run.name for run, table in zip(ordered, tables, strict=True) for _ in range(table.num_rows)]
+            table = pa.concat_tables(tables).add_column(0, "run", pa.array(owner, pa.string()))
+            pq.write_table(table, temporary / name, compression="zstd")
+            rows[name] = table.num_rows
+        manifest = {
+            "kind": KIND,
+            "runs": {run.name: _description(run) for run in ordered},
+            "files": file_entries(temporary, rows),
+        }
+        write_json(temporary / MANIFEST, manifest)
+
+
+def read_results(folder: Path) -> dict[str, RunResult]:
+    """The runs of a results folder by name.
+
+    Raises:
+        InputError: if it is none.
+        IntegrityError: if a file is not the one that the manifest lists.
+    """
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist: make it with `evals run RUN --out {folder}`")
+    manifest = read_manifest(folder)
+    if manifest.get("kind") != KIND:
+        raise InputError(f"{folder} is not a results folder: its manifest says {manifest.get('kind')}")
+    check_files(folder, manifest["files"])
+    items, curves = (pq.read_table(folder / name) for name in (ITEMS, CURVES))
+    runs = {}
+    for name, about in manifest["runs"].items():
+        trained = {source: SourceUse(**use) for source, use in about["trained"].items()}
+        mine = [table.filter(pc.field("run") == name).drop_columns("run") for table in (items, curves)]
+        if mine[0].num_rows == 0:
+            raise IntegrityError(f"{folder}: {ITEMS} has no row of the run {name}")
+        runs[name] = RunResult(name=name, **about | {"trained": trained}, items=mine[0], curve=mine[1])
+    return runs
+
+
+def read_all(folders: Sequence[Path]) -> list[RunResult]:
+    """The runs of several results folders, by name.
+
+    Raises:
+        InputError: if none is named or one cannot be read.
+        SettingsError: if two different results have the same name.
+    """
+    if not folders:
+        raise InputError("name at least one results folder")
+    found: dict[str, RunResult] = {}
+    for folder in folders:
+        for name, run in read_results(folder).items():
+            if name in found and found[name].key != run.key:
+                raise SettingsError(f"two different results are called {name!r}; rename one run's folder and run again")
+            found[name] = run
+    return [found[name] for name in sorted(found)]
+
+
+def _description(run: RunResult) -> dict[str, Any]:
+    return {
+        "key": run.key,
+        "settings": dict(run.settings),
+        "data_name": run.data_name,
+        "model_digest": run.model_digest,
+        "scoring": dict(run.scoring),
+        "held_out": dict(run.held_out),
+        "trained": {source: asdict(use) for source, use in run.trained.items()},
+        "samples": [dict(sample) for sample in run.samples],
+    }
