@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MAX_SAMPLE_CHARACTERS = 1_200
 """A quoted document is cut here, so that one page cannot swell the report."""
 
+MAX_UNBROKEN_CHARACTERS = 28
+"""A table cell that is no longer than this stays on one line."""
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --paper: #fcfcfa; --soft: #5d6774; --line: #d9dde2; --box: #f2f3f0;
   --accent: #1a6b72 }
@@ -40,6 +43,7 @@ th, td { text-align: left; padding: .28rem .8rem .28rem 0; border-bottom: 1px so
 th { font-weight: 600; color: var(--soft) }
 td { overflow-wrap: anywhere; min-width: 4rem }
 th.n, td.n { text-align: right }
+td.n, td.s { white-space: nowrap }
 figure { margin: 1rem 0 }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; border: 1px solid var(--line) }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem; padding: 0; margin: 1rem 0; list-style: none }
@@ -79,9 +83,7 @@ class Page:
         def line(tag: str, cells: Sequence[Any]) -> Markup:
             return Markup("<tr>{}</tr>").format(
                 Markup("").join(
-                    Markup("<{}{}>{}</{}>").format(
-                        Markup(tag), Markup(" class=n") if right else "", _shown(cell), Markup(tag)
-                    )
+                    Markup("<{}{}>{}</{}>").format(Markup(tag), _class(cell, right), _shown(cell), Markup(tag))
                     for cell, right in zip(cells, numeric, strict=True)
                 )
             )
@@ -120,6 +122,13 @@ class Page:
         with publish_file(path) as temporary:
             # a lone surrogate can come out of a damaged page and has no UTF-8 form
             temporary.write_bytes(self.html().encode("utf-8", "replace"))
+
+
+def _class(cell: Any, right: bool) -> Markup:
+    """Numbers to the right; short words on one line, so that a narrow screen scrolls the table and breaks no word."""
+    if right:
+        return Markup(" class=n")
+    return Markup(" class=s" if len(str(cell)) <= MAX_UNBROKEN_CHARACTERS else "")
 
 
 def _shown(value: Any) -> Markup:
