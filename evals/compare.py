@@ -138,15 +138,22 @@ def _notes(variants: Sequence[Variant], measures: Sequence[Measure]) -> list[str
     seeds = ", ".join(f"{v.name} has {len(v.runs)}" for v in variants)
     if len(variants) > 1 and min(len(v.runs) for v in variants) < MIN_SEEDS:
         notes.append(
-            f"No verdict on the recipes is given: {seeds} trained with another seed, and each needs at least "
-            f"{MIN_SEEDS}. The intervals say how sure a difference between these trained models is over documents "
-            "like these; another seed of the same recipe can move it by more."
+            f"No verdict on the recipes is given: that takes at least {MIN_SEEDS} seeds of each ({seeds}). The "
+            "intervals say how sure a difference between these trained models is over documents like these; another "
+            "seed of the same recipe can move it by more."
         )
     elif len(variants) > 1:
         notes.append(
             f"No verdict on the recipes is given yet: the table shows means over seeds ({seeds}) and the standard "
             "deviation between them. A difference that is not well above that deviation is no evidence."
         )
+    for source in sorted({m.source for m in measures}):
+        without = [v.name for v in variants if not v.runs[0].trained.get(source)]
+        if 0 < len(without) < len(variants):
+            notes.append(
+                f"{', '.join(without)} saw no text of {source}: that the others predict its held-out documents better "
+                "is to be expected, and says little about the worth of the text."
+            )
     recipes = [_recipe(v.runs[0]) for v in variants]
     # "tokens" is what was asked for; what was trained on is told below
     differing = [key for key in _differing(recipes) if not key.startswith((*MAY_DIFFER, "tokens"))]

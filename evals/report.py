@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 GOOD_REPEATS = 4
 """Up to four passes repeated text is worth almost as much as new text (Muennighoff et al. 2023, arXiv 2305.16264)."""
 CURVE_POINTS = 400
+WIDTH = 6.0
+"""Of a figure, in inches: on a phone its letters are still 8 pixels high."""
 COLOURS = ("#1a6b72", "#c2571a", "#5b4a9e", "#8a8a1f", "#b03060", "#3a76c4", "#4f7d3a", "#7a5230")
 MARKERS = "osD^vP*X"
 
@@ -29,8 +31,8 @@ def page(comparison: Comparison) -> Page:
     names = [variant.name for variant in comparison.variants]
     result = Page(
         f"Trained on {', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else f"Trained on {names[0]}",
-        "How well models that saw different text predict text that none of them saw, in bits per byte: lower is "
-        "better, and the tokenizer does not matter.",
+        "How well models that were trained on different text predict text that was held out of all of it, in bits per "
+        "byte: lower is better, and the tokenizer does not matter.",
     )
     documents = sum(m.documents for m in comparison.measures if m.variant == names[0])
     result.facts(
@@ -53,10 +55,11 @@ def page(comparison: Comparison) -> Page:
 
 def _bits(result: Page, comparison: Comparison) -> None:
     result.heading("Bits per byte")
-    height = 0.9 + 0.26 * (len(comparison.variants) + 1) * len(comparison.sources)
+    height = 1.1 + 0.26 * (len(comparison.variants) + 1) * len(comparison.sources)
     result.figure(
         lambda axes: _draw_bits(axes, comparison),
         "Bits per byte of the held-out documents of each source, with 95% intervals over documents. Lower is better.",
+        width=WIDTH,
         height=height,
     )
     _table(result, measure_rows(comparison))
@@ -96,6 +99,7 @@ def _loss(result: Page, variants: Sequence[Variant]) -> None:
         lambda axes: _draw_loss(axes, variants),
         "Loss on each model's own training text, in nats a token. Different mixtures are differently hard, so that "
         "curves of different variants do not rank them.",
+        width=WIDTH,
     )
 
 
@@ -138,7 +142,9 @@ def _measured(result: Page, runs: Sequence[RunResult]) -> None:
 
 
 def _table(result: Page, rows: Sequence[dict[str, Any]]) -> None:
-    result.table(list(rows[0]), [list(row.values()) for row in rows])
+    """Measured numbers with four decimals everywhere, as on the terminal."""
+    cells = [[f"{value:.4f}" if isinstance(value, float) else value for value in row.values()] for row in rows]
+    result.table(list(rows[0]), cells)
 
 
 def _draw_bits(axes: Axes, comparison: Comparison) -> None:
@@ -163,23 +169,31 @@ def _draw_bits(axes: Axes, comparison: Comparison) -> None:
     for place in range(1, len(comparison.sources)):
         axes.axhline(place - 0.5, color="#d9dde2", linewidth=0.8)
     axes.set_xlabel("bits per byte")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    _legend(axes)
 
 
 def _draw_loss(axes: Axes, variants: Sequence[Variant]) -> None:
+    from matplotlib.ticker import EngFormatter
+
     for number, variant in enumerate(variants):
         for run in variant.runs:
             tokens, loss = smooth(run.curve["tokens"].to_numpy(), run.curve["loss"].to_numpy())
             axes.plot(
-                tokens / 1e6,
+                tokens,
                 loss,
                 color=COLOURS[number % len(COLOURS)],
                 linewidth=1.2,
                 label=variant.name if run is variant.runs[0] else None,
             )
-    axes.set_xlabel("million tokens")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.set_xlabel("tokens")
     axes.set_ylabel("loss, nats a token")
-    axes.legend(frameon=False)
+    _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Above the plot, where it hides nothing and takes no width from a narrow screen."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
 
 
 def smooth(tokens: NDArray[np.int64], loss: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
