@@ -1,14 +1,111 @@
-"""The command ``filters``: from a raw crawl to a corpus of an exact token budget."""
+"""The command ``filters``."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from common import command
 
-app = App(name="filters", help="Turn a raw crawl into a corpus of an exact token budget, by educational value.")
+if TYPE_CHECKING:
+    from filters.job import Job
+
+app = App(
+    name="filters",
+    help="Turn a raw crawl into a corpus of an exact token budget, by educational value.",
+    help_epilogue="Example: filters run job.yaml; filters why corpora/web http://example.org/page",
+)
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+@app.command
+def run(
+    job: Path,
+    *,
+    output: str | None = None,
+    budget_tokens: int | None = None,
+    workers: int | None = None,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Make the corpus that a job file describes. A finished job does nothing; a killed one goes on where it was.
+
+    Example: filters run job.yaml --budget-tokens 1_000_000 --workers 2
+
+    A job file needs three lines: input: crawl/*.warc.gz, output: corpora/web, budget_tokens: 95_000_000_000.
+
+    Parameters
+    ----------
+    job
+        The job, a YAML file; docs/filters.md names every key.
+    output
+        Corpus directory, instead of the job's.
+    budget_tokens
+        Tokens to keep at most, instead of the job's budget_tokens or min_score.
+    workers
+        Processes at a time, instead of the job's. The corpus does not depend on it.
+    dry_run
+        Say what would be read, what is done already, and stop.
+    json
+        Print one JSON document.
+    """
+    from filters import stages
+    from filters.report import funnel_rows
+
+    described = _described(job, output, budget_tokens, workers)
+    if dry_run:
+        preview = stages.preview(described)
+        command.emit(preview, command.table([preview]), json)
+        return
+    manifest = stages.run(described)
+    text = f"{command.table(funnel_rows(manifest))}\n\n{_summary(manifest, described.output)}"
+    command.emit(manifest, text, json)
+
+
+@app.command
+def why(corpus: Path, name: str, *, json: Flag = False) -> None:
+    """Say why a document was kept or dropped: the decision and every measurement.
+
+    Example: filters why corpora/web http://example.org/page
+
+    Parameters
+    ----------
+    corpus
+        A corpus directory.
+    name
+        Id or URL of a document that the job read, kept or dropped.
+    json
+        Print one JSON document.
+    """
+    from filters.provenance import explain
+
+    found = explain(corpus, name)
+    command.emit({"documents": [one.as_values() for one in found]}, "\n\n".join(map(_explained, found)), json)
+
+
+@app.command
+def report(corpus: Path, *, json: Flag = False) -> None:
+    """Write report.html of a corpus again, and print its funnel.
+
+    Example: filters report corpora/web
+
+    Parameters
+    ----------
+    corpus
+        A corpus directory.
+    json
+        Print one JSON document.
+    """
+    from filters.corpus import renew_report
+    from filters.report import funnel_rows
+
+    manifest = renew_report(corpus)
+    rows = funnel_rows(manifest)
+    command.emit({"funnel": rows}, f"{command.table(rows)}\n\n{_summary(manifest, corpus)}", json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,11 +113,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return command.run(app, arguments)
 
 
-@app.command
-def run(job: str, *, json: bool = False) -> int:
-    """Make the corpus that JOB.yaml describes."""
+def _described(path: Path, output: str | None, budget_tokens: int | None, workers: int | None) -> Job:
+    from common.settings import read_yaml
     from filters.job import Job
-    from filters.stages import run as run_job
-    m = run_job(Job.load(job))
-    command.emit(m, str({k: v for k, v in m.items() if k not in ('settings','inputs','digests')}), json)
-    return 0
+
+    values: dict[str, Any] = read_yaml(path)
+    if output is not None:
+        values["output"] = output
+    if budget_tokens is not None:
+        values = {**values, "budget_tokens": budget_tokens, "min_score": None}
+    if workers is not None:
+        executor = values.get("executor")
+        values["executor"] = {**(executor if isinstance(executor, dict) else {}), "workers": workers}
+    return Job.parse(values, where=str(path))
+
+
+def _summary(manifest: Mapping[str, Any], corpus: Path | str) -> str:
+    counts = manifest["counts"]
+    goal = f" of {manifest['budget_tokens']:,}" if manifest["budget_tokens"] else ""
+    return (
+        f"kept {counts['kept']:,} of {counts['read']:,} documents, {manifest['kept_tokens']:,}{goal} tokens, "
+        f"scores from {manifest['threshold']:.4f}\ncorpus {corpus}, page {corpus}/report.html"
+    )
+
+
+def _explained(explanation: Any) -> str:
+    row = explanation.row
+    known = {name: value for name, value in row.items() if name not in {"text", *explanation.decided_by}}
+    lines = [f"{name}: {value}" for name, value in known.items() if value is not None]
+    text = " ".join((row["text"] or "").split())[:200]
+    measured = command.table(explanation.measured_rows()) if explanation.measurements else "nothing to measure"
+    return "\n".join([explanation.decision, *lines, f"text: {text}", "", measured])

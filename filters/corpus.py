@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.errors import SettingsError
-from common.files import MANIFEST, file_entries, read_json, write_json
+from common.errors import InputError, SettingsError
+from common.files import MANIFEST, file_entries, read_json, read_manifest, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,6 +117,34 @@ def publish(output: Path, parts: Sequence[Path], manifest: Mapping[str, Any], wr
     write_json(output / MANIFEST, {**manifest, "files": entries})
 
 
+def renew_report(output: Path) -> dict[str, Any]:
+    """Write a corpus's report again and list it; returns the manifest.
+
+    Raises:
+        InputError: if ``output`` is no finished corpus.
+    """
+    from filters.report import write_report
+
+    manifest = read_corpus_manifest(output)
+    write_report(output, manifest)
+    parts = [entry for entry in manifest["files"] if entry["path"] != REPORT]
+    manifest["files"] = parts + file_entries(output, {REPORT: 1})
+    write_json(output / MANIFEST, manifest)
+    return manifest
+
+
+def read_corpus_manifest(output: Path) -> dict[str, Any]:
+    """The manifest of a corpus directory.
+
+    Raises:
+        InputError: if ``output`` is none, or not finished.
+    """
+    manifest = read_manifest(output)
+    if manifest.get("kind") != KIND:
+        raise InputError(f"{output} is not a corpus directory: its manifest says {manifest.get('kind')!r}")
+    return manifest
+
+
 def is_finished(output: Path, key: str) -> bool:
     """Whether ``output`` already holds the corpus of this key, whole as far as sizes tell."""
     if not (output / MANIFEST).is_file():
@@ -174,7 +202,8 @@ class _Writer:
     """A Parquet file that comes into being with its first row."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._path, self._schema, self._file = path, schema, None
+        self._path, self._schema = path, schema
+        self._file: Any = None
 
     def write(self, table: pa.Table) -> None:
         import pyarrow.parquet as pq

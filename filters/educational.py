@@ -42,9 +42,7 @@ def load_scorer(classifier: str) -> Scorer:
 def score_file(values: Mapping[str, Any], folder: Path, advance: Callable[[int], None]) -> None:
     """Score the survivors of one scanned file into ``folder/scores.npy`` (work of a unit)."""
     import numpy as np
-    import torch
 
-    torch.set_num_threads(1)
     start, stop = values["rows"]
     first = np.load(values["first"], mmap_mode="r")
     survives = first[start:stop] == np.arange(start, stop)

@@ -88,9 +88,9 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
             consumed(min(raw.tell(), file.size))
 
 
-def digests(files: Sequence[InputFile], remembered: Path, progress: Callable[[int], object]) -> list[str]:
+def digests(files: Sequence[InputFile], remembered: Path | None, progress: Callable[[int], object]) -> list[str]:
     """sha256 of every file, in order. Those that look unchanged since ``remembered`` was written are not read again."""
-    known: dict[str, Any] = read_json(remembered) if remembered.exists() else {}
+    known: dict[str, Any] = read_json(remembered) if remembered and remembered.exists() else {}
     current = {}
     for file in files:
         state = _state(file)
@@ -99,7 +99,7 @@ def digests(files: Sequence[InputFile], remembered: Path, progress: Callable[[in
             entry = {"state": state, "sha256": _sha256(file.path)}
         current[file.path] = entry
         progress(file.size)
-    if current != known:
+    if remembered and current != known:
         write_json(remembered, current)
     return [current[file.path]["sha256"] for file in files]
 

@@ -1,2 +1,176 @@
-def write_report(output, manifest):
-    (output / "report.html").write_text("todo")
+"""``report.html``: where the documents went, how they scored, and what stands on both sides of the cut."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.page import Page
+from filters import funnel
+from filters.corpus import REPORT
+from filters.funnel import HISTOGRAM_BINS, MAX_SCORE, Share, Tally
+from filters.records import LOST
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHOWN_ROWS = 25
+
+
+def write_report(corpus: Path, manifest: Mapping[str, Any]) -> None:
+    """Publish ``corpus/report.html`` from the parts that lie there."""
+    tally = funnel.tally(corpus)
+    counts, threshold = manifest["counts"], manifest["threshold"]
+    page = Page("Corpus report", _lead(manifest))
+    page.facts(
+        [
+            ("documents read", counts["read"]),
+            ("documents kept", counts["kept"]),
+            ("tokens kept", manifest["kept_tokens"]),
+            ("token budget", manifest["budget_tokens"]),
+            ("threshold, 0 to 5", threshold),
+            ("documents lost", sum(measured.dropped for reason, measured in tally.reasons.items() if _lost(reason))),
+        ]
+    )
+    _funnel(page, manifest)
+    _scores(page, tally, threshold)
+    _reasons(page, tally)
+    page.heading("Around the cut")
+    page.paragraph("The kept documents with the lowest scores, then the dropped ones with the highest.")
+    _samples(page, "Just kept", tally.above, _texts(corpus.glob("part-*.parquet"), tally.above))
+    _samples(page, "Just dropped", tally.below, _texts(corpus.glob("dropped/part-*.parquet"), tally.below))
+    for title, name, shares in (
+        ("By domain", "domain", tally.by_domain),
+        ("By language", "language", tally.by_language),
+        ("By file", "file", tally.by_file),
+    ):
+        _shares(page, title, name, shares)
+    _losses(page, tally)
+    _settings(page, manifest)
+    page.write(corpus / REPORT)
+
+
+def funnel_rows(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The funnel as a table: what each step dropped and what was left."""
+    counts = manifest["counts"]
+    left, rows = counts["read"], []
+    rules = [name for entry in manifest["settings"]["rules"] for name in entry]
+    for step, dropped in funnel.steps(counts["dropped"], rules):
+        left -= dropped
+        rows.append({"step": step, "dropped": dropped, "left": left, "left_fraction": left / counts["read"]})
+    return rows
+
+
+def _lead(manifest: Mapping[str, Any]) -> str:
+    counts = manifest["counts"]
+    goal = (
+        f"of a budget of {manifest['budget_tokens']:,} tokens"
+        if manifest["budget_tokens"]
+        else f"at scores of at least {manifest['min_score']:g}"
+    )
+    return (
+        f"{counts['kept']:,} of {counts['read']:,} documents ({counts['kept'] / counts['read']:.1%}) were kept: "
+        f"{manifest['kept_tokens']:,} tokens {goal}."
+    )
+
+
+def _funnel(page: Page, manifest: Mapping[str, Any]) -> None:
+    page.heading("Where the documents went")
+    rows = [(row["step"], row["dropped"], row["left"], f"{row['left_fraction']:.1%}") for row in funnel_rows(manifest)]
+    read = manifest["counts"]["read"]
+    page.table(("step", "dropped", "left", "of all"), [("read", None, read, "100.0%"), *rows])
+
+
+def _scores(page: Page, tally: Tally, threshold: float) -> None:
+    page.heading("Scores")
+    width = MAX_SCORE / HISTOGRAM_BINS
+    places = [(place + 0.5) * width for place in range(HISTOGRAM_BINS)]
+    kept = [tally.kept_scores[place] for place in range(HISTOGRAM_BINS)]
+    dropped = [tally.dropped_scores[place] for place in range(HISTOGRAM_BINS)]
+
+    def draw(axes: Axes) -> None:
+        axes.bar(places, dropped, width=width, color="#b9c0c7", label="dropped")
+        axes.bar(places, kept, width=width, bottom=dropped, color="#1a6b72", label="kept")
+        axes.axvline(threshold, color="#b3541e", linewidth=1.2, label=f"threshold {threshold:.3f}")
+        axes.set(xlim=(0, MAX_SCORE), xlabel="educational score", ylabel="documents")
+        axes.legend(frameon=False)
+
+    scored = sum(kept) + sum(dropped)
+    page.figure(draw, f"Scores of the {scored:,} documents that passed all rules.")
+
+
+def _reasons(page: Page, tally: Tally) -> None:
+    page.heading("Every reason")
+    page.paragraph("What was measured where a document was dropped, beside the limit that it did not keep.", small=True)
+    rows = [
+        (reason, measured.dropped, statistics.median(measured.values), _limits(measured.limits))
+        for reason, measured in sorted(tally.reasons.items(), key=lambda item: (-item[1].dropped, item[0]))
+    ]
+    page.table(("reason", "dropped", "median value", "limit"), rows)
+
+
+def _shares(page: Page, title: str, name: str, shares: Mapping[str, Share]) -> None:
+    page.heading(title)
+    ordered = sorted(shares.items(), key=lambda item: (-item[1].read, item[0]))
+    rows = [
+        (label, share.read, share.kept, f"{share.kept / share.read:.1%}", share.kept_tokens)
+        for label, share in ordered[:_SHOWN_ROWS]
+    ]
+    page.table((name, "read", "kept", "kept of read", "tokens kept"), rows)
+    if len(ordered) > _SHOWN_ROWS:
+        page.paragraph(f"The {_SHOWN_ROWS} largest of {len(ordered):,}.", small=True)
+
+
+def _samples(page: Page, title: str, rows: list[dict[str, Any]], texts: Mapping[str, str]) -> None:
+    page.heading(title, level=3)
+    for row in rows:
+        summary = (
+            f"{row['score']:.3f} · {row['token_count']:,} tokens · {row['url'] or row['source_file']} · {row['id']}"
+        )
+        page.sample(summary, texts.get(row["id"], ""))
+    if not rows:
+        page.paragraph("None.", small=True)
+
+
+def _losses(page: Page, tally: Tally) -> None:
+    page.heading("Losses")
+    if not tally.losses:
+        page.paragraph("None: every document of the input was read to its end.")
+        return
+    page.paragraph("Documents that nobody decided to drop. They lie in dropped/ under these reasons.")
+    page.table(
+        ("reason", "file", "offset", "detail"),
+        [(row["reason"], row["source_file"], row["source_offset"], row["detail"]) for row in tally.losses],
+    )
+
+
+def _settings(page: Page, manifest: Mapping[str, Any]) -> None:
+    import yaml
+
+    page.heading("Settings")
+    page.sample("the job, with every bound written out", yaml.safe_dump(manifest["settings"], sort_keys=False))
+    page.table(("digest", "value"), [("classifier", manifest["digests"]["classifier"]), ("corpus", manifest["key"])])
+
+
+def _texts(parts: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """The texts of a few documents by id."""
+    import pyarrow.dataset as ds
+
+    listed = [str(part) for part in sorted(parts)]
+    if not listed or not rows:
+        return {}
+    chosen = ds.dataset(listed).to_table(
+        columns=["id", "text"], filter=ds.field("id").isin([row["id"] for row in rows])
+    )
+    return dict(zip(chosen["id"].to_pylist(), chosen["text"].to_pylist(), strict=True))
+
+
+def _limits(limits: set[float]) -> str:
+    low, high = min(limits), max(limits)
+    return f"{low:g}" if low == high else f"{low:g} … {high:g}"
+
+
+def _lost(reason: str) -> bool:
+    return reason.startswith(LOST)

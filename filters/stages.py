@@ -80,7 +80,25 @@ def run(job: Job) -> Mapping[str, Any]:
         return read_manifest(output)
 
 
-def prepare(job: Job, files: Sequence[InputFile], scorer_digest: str, remembered: Path) -> Prepared:
+def preview(job: Job) -> dict[str, Any]:
+    """What a run would do, without writing anything; raises as :func:`run` does before its first stage."""
+    from filters.executors import is_done
+
+    job, output = job.resolved(), Path(job.output)
+    files = input_files(job.input)
+    corpus.check_output(output)
+    prepared = prepare(job, files, educational.load_scorer(job.classifier).digest, None)
+    return {
+        "output": job.output,
+        "files": len(files),
+        "bytes": sum(file.size for file in files),
+        "scanned": sum(is_done(output / WORK / "scan", unit) for unit in prepared.scans),
+        "finished": corpus.is_finished(output, prepared.key),
+        "key": prepared.key,
+    }
+
+
+def prepare(job: Job, files: Sequence[InputFile], scorer_digest: str, remembered: Path | None) -> Prepared:
     """Read what decides the result: the digests of the inputs and of the program, and the units of the scan."""
     from filters.executors import Unit
 

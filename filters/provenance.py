@@ -1,0 +1,104 @@
+"""Why a document was kept or dropped: all that was measured of it, and the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common.errors import InputError
+from filters.corpus import read_corpus_manifest
+from filters.scan import rules_of
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One document of a corpus.
+
+    Attributes:
+        row: its columns; ``reason`` is None if it was kept.
+        measurements: every measure of every rule set of the job, of the text as it was extracted.
+        limits: the bounds of the job for those measures that have any, by measure: (lowest, highest).
+        threshold: the score at the cut.
+    """
+
+    row: Mapping[str, Any]
+    measurements: Mapping[str, float]
+    limits: Mapping[str, tuple[float | None, float | None]]
+    threshold: float
+
+    decided_by = ("reason", "value", "limit", "detail")
+
+    @property
+    def decision(self) -> str:
+        """One sentence."""
+        row = self.row
+        if row["reason"] is None:
+            return f"kept: score {row['score']:.4f}, threshold {self.threshold:.4f}"
+        detail = f" ({row['detail']})" if row["detail"] else ""
+        return f"dropped: {row['reason']}, measured {row['value']:.6g}, limit {row['limit']:.6g}{detail}"
+
+    def measured_rows(self) -> list[dict[str, Any]]:
+        """Every measurement beside its bounds, as rows of a table."""
+        return [
+            {"measure": name, "value": value, "min": low, "max": high, "ok": _within(value, low, high)}
+            for name, value in self.measurements.items()
+            for low, high in [self.limits.get(name, (None, None))]
+        ]
+
+    def as_values(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {"decision": self.decision, **self.row, "measurements": self.measured_rows()}
+
+
+def explain(corpus: Path, name: str) -> list[Explanation]:
+    """Every document of a corpus whose id or URL is ``name``.
+
+    Raises:
+        InputError: if ``corpus`` is no corpus directory or holds no such document.
+    """
+    manifest = read_corpus_manifest(corpus)
+    rows = list(_rows(corpus, manifest, name))
+    if not rows:
+        raise InputError(f"{corpus} read no document with the id or URL {name!r}")
+    settings = manifest["settings"]
+    rules = tuple(settings["rules"])
+    return [Explanation(row, _measured(row, rules), _limits(rules), manifest["threshold"]) for row in rows]
+
+
+def _rows(corpus: Path, manifest: Mapping[str, Any], name: str) -> Iterable[dict[str, Any]]:
+    import pyarrow.dataset as ds
+
+    matches = (ds.field("id") == name) | (ds.field("url") == name)
+    for entry in manifest["files"]:
+        if entry["path"].endswith(".parquet"):
+            for row in ds.dataset(str(corpus / entry["path"])).to_table(filter=matches).to_pylist():
+                yield {"reason": None, "value": None, "limit": None, "detail": None, **row}
+
+
+def _measured(row: Mapping[str, Any], rules: tuple[dict[str, dict[str, Any]], ...]) -> dict[str, float]:
+    from filters.rules import measurements
+    from filters.words import Words
+
+    return measurements(rules_of(rules), Words(row["text"])) if row["text"] else {}
+
+
+def _limits(rules: tuple[dict[str, dict[str, Any]], ...]) -> dict[str, tuple[float | None, float | None]]:
+    limits: dict[str, tuple[float | None, float | None]] = {}
+    for entry in rules:
+        for rule, bounds in entry.items():
+            for bound, value in bounds.items():
+                side, _, measure = bound.partition("_")
+                low, high = limits.get(f"{rule}_{measure}", (None, None))
+                if side == "min":
+                    limits[f"{rule}_{measure}"] = (value, high)
+                elif side == "max":
+                    limits[f"{rule}_{measure}"] = (low, value)
+    return limits
+
+
+def _within(value: float, low: float | None, high: float | None) -> bool | None:
+    if low is None and high is None:
+        return None
+    return (low is None or value >= low) and (high is None or value <= high)
