@@ -101,13 +101,15 @@ def score(
         return
     workshop = out.parent / f".scoring-{out.name}"
     with lock(workshop):
-        remove_unfinished(out.parent, out.name)
-        for job in jobs:
-            if not job.is_done:
-                result = _score_run(job, settings, progress)
-                present = read_results(out) if _has_results(out) else {}
-                write_results(out, [*(run for run in present.values() if run.name != result.name), result])
-        shutil.rmtree(workshop)
+        try:
+            remove_unfinished(out.parent, out.name)
+            for job in jobs:
+                if not job.is_done:
+                    result = _score_run(job, settings, progress)
+                    present = read_results(out) if _has_results(out) else {}
+                    write_results(out, [*(run for run in present.values() if run.name != result.name), result])
+        finally:
+            shutil.rmtree(workshop)
 
 
 def _score_run(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt
 
+from common.errors import SettingsError
 from common.settings import Settings
 
 
@@ -25,8 +26,12 @@ class RunSettings(Settings):
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes a GPU where there is one")
 
     def resolved(self, context_length: int) -> dict[str, Any]:
-        """What was really done, for the manifest."""
-        return self.model_dump() | {
-            "context_length": context_length,
-            "stride": self.stride or max(1, context_length // 2),
-        }
+        """What is done for a model of that context length.
+
+        Raises:
+            SettingsError: if the stride would leave tokens out.
+        """
+        stride = self.stride or max(1, context_length // 2)
+        if stride > context_length:
+            raise SettingsError(f"stride ({stride}) must be from 1 to the context length ({context_length})")
+        return self.model_dump() | {"context_length": context_length, "stride": stride}
