@@ -1,1 +1,8 @@
-"""Placeholder docstring, replaced by the package."""
+"""A blend → checkpoints, ledger, exported model: one trainer for every variant, the phi-1.5 recipe as its defaults.
+
+``from train.loop import train`` runs what the command ``train`` runs.
+"""
+
+from train.settings import TrainSettings as TrainSettings
+
+__all__ = ["TrainSettings"]
