@@ -2,7 +2,7 @@
 
     python -m demo --out demo-out
 
-Each step is the command line that a person would type; a second run finds the finished steps and repeats nothing.
+Each step is the command line that a person would type. A second run finds the finished steps and repeats nothing.
 """
 
 from __future__ import annotations
@@ -20,19 +20,20 @@ from common.files import publish_file
 from demo.crawl import write_crawl
 
 MIXTURES = ("phi_1_5", "web_only", "web")
-BUDGET_TOKENS = 30_000
+BUDGET_TOKENS = 25_000
+HELD_OUT_FRACTION = 0.1
 TRAIN_TOKENS = 98_304
-TRAINING = "--model nano --context-length 256 --batch.windows 32 --batch.micro-windows 16 --optimizer.learning-rate 2e-3"
-# Modules of the standard library that read as programs, not as tables.
-CODE = "argparse,ast,bisect,calendar,collections,csv,dataclasses,fractions,functools,heapq,json,random,statistics,string,textwrap"
+TRAINING = "--context-length 256 --batch.windows 8 --optimizer.learning-rate 2e-3"
+BIN = Path(sys.executable).parent
 
 JOB = """\
-# The job that turned the sample crawl into a corpus. The same file works on a laptop and on a cluster.
+# The job that turned the sample crawl into a corpus. The same file works for a real crawl.
 input: {folder}/crawl/*.warc.gz
 output: {folder}/corpora/web
 extract: resiliparse
 language: {{keep: [en], min_probability: 0.65}}
-rules: [gopher_repetition, gopher_quality, c4, fineweb]
+# every bound of a rule can be set: pages as short as these hold more punctuation for each word than most
+rules: [gopher_repetition, {{gopher_quality: {{min_alphabetic_token_fraction: 0.7}}}}, c4, fineweb]
 deduplicate: {{exact: true}}
 classifier: default
 budget_tokens: {budget}
@@ -40,39 +41,93 @@ executor: {{kind: local, workers: 2}}
 max_lost_fraction: 0.05
 """
 
+CLOSING = """
+Done in {minutes:.1f} minutes. Open these pages in a browser:
+
+  {folder}/corpora/web/report.html   what was kept, what was dropped, and why
+  {folder}/comparison.html           what each mixture was trained on, and what it was worth
+
+Why was a page dropped?   {bin}/filters why {folder}/corpora/web https://keyhaven-stays.example/stay/hotel-belmar
+For your own crawl, change `input`, `output` and `budget_tokens` in {folder}/job.yaml, then:
+
+  {bin}/filters run {folder}/job.yaml
+"""
+
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split("\n")[0])
+    """Run every step; stop at the first that fails, with its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="folder for everything that is made")
     folder: Path = parser.parse_args().out
     start = time.perf_counter()
+    try:
+        _steps(folder)
+    except subprocess.CalledProcessError as failed:
+        print(f"\ndemo: `{shlex.join(failed.cmd)}` ended with status {failed.returncode}", file=sys.stderr)
+        return failed.returncode
+    minutes = (time.perf_counter() - start) / 60
+    print(CLOSING.format(folder=folder, minutes=minutes, bin=_shortest(BIN)))
+    return 0
+
+
+def _steps(folder: Path) -> None:
     _say("A sample crawl: pages of invented sites, in the clutter of real ones, some of them broken")
     for path in write_crawl(folder / "crawl"):
         print(f"  {path}  {path.stat().st_size:,} bytes")
-    _write(folder / "job.yaml", JOB.format(folder=folder, budget=BUDGET_TOKENS))
+    with publish_file(folder / "job.yaml") as temporary:
+        temporary.write_text(JOB.format(folder=folder, budget=BUDGET_TOKENS), encoding="utf-8")
+    # Files of the standard library that stand for the code source: its plain modules.
+    code = _copies(sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")), folder / "sources" / "code")
 
     _say("From the crawl to a corpus of an exact token budget")
     _run(f"filters run {folder}/job.yaml")
 
-    _say("From documents to tokens")
-    library = Path(sysconfig.get_path("stdlib"))
-    code = _copy_code(library, folder / "sources" / "code")
-    _run(f"mixtures tokenize {folder}/corpora/web --out {folder}/tokens/web --held-out-fraction 0.1")
-    _run(f"mixtures tokenize {code} --text-files *.py --out {folder}/tokens/code --held-out-fraction 0.1")
+    _say("From documents to tokens; one document in ten is held out to measure with")
     textbook = Path(__file__).parent / "textbook"
-    _run(f"mixtures tokenize {textbook} --text-files *.md --out {folder}/tokens/synthetic --held-out-fraction 0.1")
+    for name, corpus in (
+        ("web", f"{folder}/corpora/web"),
+        ("code", f"{code} --text-files *.py"),
+        ("synthetic", f"{_shortest(textbook)} --text-files *.md"),
+    ):
+        _run(f"mixtures tokenize {corpus} --out {folder}/tokens/{name} --held-out-fraction {HELD_OUT_FRACTION}")
+    _run(f"mixtures show web --data {folder}/tokens --tokens {TRAIN_TOKENS} --context-length 256")
 
     _say("One trainer, three blends")
     for name in MIXTURES:
         _run(
-            f"train --mixture {name} --data {folder}/tokens --out {folder}/runs/{name} --tokens {TRAIN_TOKENS} {TRAINING}"
+            f"train --mixture {name} --data {folder}/tokens --out {folder}/runs/{name} --model nano "
+            f"--tokens {TRAIN_TOKENS} {TRAINING}"
         )
 
     _say("What the data was worth")
-    results = " ".join(f"{folder}/results/{name}" for name in MIXTURES)
-    for name in MIXTURES:
-        _run(f"evals run {folder}/runs/{name} --out {folder}/results/{name}")
-    _run(f"evals compare {results}")
-    _run(f"evals report {results} --out {folder}/comparison.html")
-    print(_CLOSING.format(folder=folder, seconds=time.perf_counter() - start))
-    return 0
+    _run(f"evals run {' '.join(f'{folder}/runs/{name}' for name in MIXTURES)} --out {folder}/results")
+    _run(f"evals compare {folder}/results")
+    _run(f"evals report {folder}/results --out {folder}/comparison.html")
+
+
+def _copies(files: list[Path], folder: Path) -> Path:
+    for file in files:
+        with publish_file(folder / file.name) as temporary:
+            temporary.write_bytes(file.read_bytes())
+    return folder
+
+
+def _run(line: str) -> None:
+    """Print a command line and run it with the commands of this environment."""
+    words = shlex.split(line)
+    print(f"\n$ {line}", flush=True)
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}  # everything that the demo needs is installed
+    subprocess.run([BIN / words[0], *words[1:]], check=True, env=environment)
+
+
+def _say(title: str) -> None:
+    print(f"\n\033[1m{title}\033[0m" if sys.stdout.isatty() else f"\n== {title}", flush=True)
+
+
+def _shortest(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+if __name__ == "__main__":
+    sys.exit(main())
