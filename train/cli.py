@@ -43,9 +43,9 @@ def run(*, settings: Options, out: Path, config: Path | None = None, dry_run: Fl
     from train.plan import rounding
 
     if dry_run:
-        from train.run import check
+        from train.run import adopt
 
-        check(out, engine.resolved(settings))
+        adopt(out, settings)
         _show_plan(settings, json)
         return 0
     if engine.world().is_first:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from common.errors import InputError, SettingsError
+from common.errors import EduSieveError, InputError, SettingsError
 from train.checkpoint import Checkpoint, Named
 from train.model import SIZES, new_model
 from train.settings import TrainSettings
@@ -30,6 +30,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 # Threads that wait must not spin: two spinning threads on a busy machine collapse to a quarter of the speed (docs).
 # OpenMP reads this when torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+class DivergedError(EduSieveError):
+    """The numbers are no numbers any more; the newest checkpoint is from before."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +170,18 @@ def capture(engine: Any) -> Iterator[tuple[str, Named]]:
     """Weights and Adam moments in float32 by the parameter's Hugging Face name, gathered from all processes.
 
     Every process must iterate to the end. Tensors are on the CPU.
+
+    Raises:
+        DivergedError: if a weight is not finite.
     """
     from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
     named = list(engine.module.phi.named_parameters())
-    yield "weights", {name: safe_get_full_fp32_param(p).cpu() for name, p in named}
+    weights = {name: safe_get_full_fp32_param(p).cpu() for name, p in named}
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise DivergedError(f"{name} holds values that are not finite: not saved; try a lower learning rate")
+    yield "weights", weights
     for moment in MOMENTS:
         yield moment, {name: safe_get_full_optimizer_state(p, moment).cpu() for name, p in named}
 

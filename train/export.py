@@ -19,6 +19,9 @@ def export(run: Path, checkpoint: Checkpoint, settings: TrainSettings) -> dict[s
     """Publish ``run/export`` from ``checkpoint``, in the precision that was trained in, and return its manifest."""
     import torch
     from transformers import PhiForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
     dtype = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}[settings.precision]
     model: Any = PhiForCausalLM(phi_config(SIZES[settings.model], settings.context_length))
@@ -36,6 +39,7 @@ def export(run: Path, checkpoint: Checkpoint, settings: TrainSettings) -> dict[s
             "mixture": settings.mixture,
             "seed": settings.seed,
             "precision": settings.precision,
+            "loss": checkpoint.manifest["loss"],
             "tokens": checkpoint.manifest["tokens"],
             "blend_digest": checkpoint.manifest["blend_digest"],
             "files": file_entries(folder, dict.fromkeys(sorted(path.name for path in folder.iterdir()), 1)),

@@ -29,6 +29,9 @@ def generate(
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
 
     folder, context = exported(run), settings_of(run).context_length
     tokenizer = load_tokenizer()

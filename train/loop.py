@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import command
-from common.errors import EduSieveError, IntegrityError
+from common.errors import IntegrityError
 from common.files import lock, remove_unfinished
 from train import checkpoint as checkpoints
 from train import engine as engines
@@ -33,11 +33,7 @@ if TYPE_CHECKING:
     from mixtures import BlendData
 
 EXIT_STOPPED = 75
-"""Exit status after SIGTERM or SIGUSR1: saved, start it again. EX_TEMPFAIL of sysexits; schedulers can requeue on it."""
-
-
-class DivergedError(EduSieveError):
-    """The loss is no number any more; the newest checkpoint is from before."""
+"""Exit status after SIGTERM or SIGUSR1: saved, start it again. Schedulers can requeue on it (sysexits' EX_TEMPFAIL)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +43,10 @@ class Outcome:
     step: int
     steps: int
     tokens: dict[str, int]
-    loss: float | None
-    """Of the last step that this call made; None if it made none."""
+    loss: float
+    """Of the last step."""
+    made_steps: int
+    """By this call."""
 
     @property
     def is_finished(self) -> bool:
@@ -64,7 +62,7 @@ class Outcome:
         """One line for the person at the terminal."""
         if not self.is_finished:
             return f"stopped and saved after step {self.step:,} of {self.steps:,}: run the command again to go on"
-        if self.loss is None:
+        if not self.made_steps:
             return f"{out} is finished: nothing to do"
         return (
             f"finished: the model is in {out / run.EXPORT}; next: train generate {out} --prompt TEXT, evals run {out}"
@@ -86,16 +84,16 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
     """
     from mixtures import open_blend
 
-    settings = engines.resolved(settings)
     here = engines.world()
     settings.batch.division(here.size)
-    run.check(out, settings)
+    settings = run.adopt(out, settings)
     blend = open_blend(settings.mixture, settings.data, settings.context_length, settings.seed)
     blend.use(settings.steps * settings.batch.windows)  # refuses more repeats than the mixture allows
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
         done = run.finished(out, settings)
         if done:
-            return Outcome(settings.steps, settings.steps, done["tokens"], None)
+            return Outcome(settings.steps, settings.steps, done["tokens"], done["loss"], made_steps=0)
+        settings = engines.resolved(settings)
         if here.is_first:
             run.claim(out, settings)
             remove_unfinished(out)
@@ -133,32 +131,32 @@ class _Run:
     here: engines.World
     engine: Any = None
     totals: dict[str, int] = field(default_factory=dict)
+    loss: float = math.nan
 
     def go(self, stop: _Stop) -> Outcome:
         self.engine = engines.build(self.settings, self.here)
         newest = self._resume()
-        step = newest.step if newest else 0
-        loss: float | None = None
-        with self._log(step) as log:
-            for step, loss, stopping in self._steps(step + 1, log, stop):  # noqa: B007, B020 (kept after the loop)
+        step = first = newest.step if newest else 0
+        with self._log(first) as log:
+            for step, stopping in self._steps(first + 1, log, stop):
                 if stopping or step == self.settings.steps or step % self.settings.checkpoint.every_steps == 0:
                     self._save(step)
                 if stopping:
                     break
         if step == self.settings.steps and self.here.is_first:
             export(self.out, checkpoints.load(self.out / checkpoints.FOLDER / f"step-{step}"), self.settings)
-        return Outcome(step, self.settings.steps, self.totals, loss)
+        return Outcome(step, self.settings.steps, self.totals, self.loss, step - first)
 
-    def _steps(self, first: int, log: Log | None, stop: _Stop) -> Iterator[tuple[int, float, bool]]:
+    def _steps(self, first: int, log: Log | None, stop: _Stop) -> Iterator[tuple[int, bool]]:
         settings = self.settings
         for step in range(first, settings.steps + 1):
             began = time.perf_counter()
             part = read_part(self.blend, step, settings.batch.windows, self.here.rank, self.here.size)
-            loss, stopping = self._step(part.tokens, stop)
-            if not math.isfinite(loss):
-                raise DivergedError(
-                    f"the loss is {loss} at step {step:,}: stopped; the checkpoints in {self.out / checkpoints.FOLDER} "
-                    f"are from before. Try a lower learning rate or precision bf16, with another --out"
+            self.loss, stopping = self._step(part.tokens, stop)
+            if not math.isfinite(self.loss):
+                raise engines.DivergedError(
+                    f"the loss is {self.loss} at step {step:,}: stopped; the checkpoints of {self.out} are from before. "
+                    "Try a lower --optimizer.learning-rate or --precision bf16, with another --out"
                 )
             sources, prints = self._gathered(part.sources, part.prints)
             entry = ledger.entry(step, self.blend.names, sources, prints, settings.context_length)
@@ -168,7 +166,7 @@ class _Run:
                 metrics = {
                     "step": step,
                     "tokens": step * settings.step_tokens,
-                    "loss": loss,
+                    "loss": self.loss,
                     "learning_rate": settings.optimizer.learning_rate,
                     "tokens_per_second": settings.step_tokens / (time.perf_counter() - began),
                 }
@@ -176,7 +174,7 @@ class _Run:
                     metrics["loss_scale"] = float(self.engine.optimizer.cur_scale)
                     metrics["skipped_updates"] = int(self.engine.skipped_steps)
                 log.step(entry.line(), metrics, settings.step_tokens)
-            yield step, loss, stopping
+            yield step, stopping
 
     def _step(self, tokens: NDArray[np.uint16], stop: _Stop) -> tuple[float, bool]:
         """One optimizer step: its mean loss over the global batch, and whether any process was asked to stop."""
@@ -207,7 +205,7 @@ class _Run:
             )
         if newest:
             engines.restore(self.engine, newest)
-            self.totals = dict(newest.manifest["tokens"])
+            self.totals, self.loss = dict(newest.manifest["tokens"]), float(newest.manifest["loss"])
             if self.here.is_first:
                 command.note(f"going on after step {newest.step:,} of {self.settings.steps:,}")
         if self.here.is_first:
@@ -222,6 +220,7 @@ class _Run:
             return
         facts = {
             "step": step,
+            "loss": self.loss,
             "tokens": self.totals,
             "blend_digest": self.blend.digest,
             "counters": engines.counters(self.engine),

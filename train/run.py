@@ -13,28 +13,32 @@ from train.settings import TrainSettings, differences
 
 SETTINGS = "settings.yaml"
 EXPORT = "export"
+AUTOMATIC = ("precision", "attention")
 
 
 def claim(run: Path, settings: TrainSettings) -> None:
-    """Make ``run`` the directory of these settings; one that already is stays as it is.
+    """Make ``run`` the directory of these settings."""
+    with publish_file(run / SETTINGS) as temporary:
+        temporary.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+
+
+def adopt(run: Path, settings: TrainSettings) -> TrainSettings:
+    """The settings to use in ``run``: what is ``auto`` is what the run began with, if it has begun.
 
     Raises:
         SettingsError: if it belongs to a run of other settings, naming each.
         InputError: if it holds something else.
     """
-    check(run, settings)
-    with publish_file(run / SETTINGS) as temporary:
-        temporary.write_text(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
-
-
-def check(run: Path, settings: TrainSettings) -> None:
-    """Like :func:`claim`, but writes nothing."""
     if (run / SETTINGS).is_file():
-        changed = differences(TrainSettings.load(run / SETTINGS), settings)
+        old = TrainSettings.load(run / SETTINGS)
+        began = {name: getattr(old, name) for name in AUTOMATIC if getattr(settings, name) == "auto"}
+        settings = settings.model_copy(update=began)
+        changed = differences(old, settings)
         if changed:
             raise SettingsError(f"{run} belongs to a run of other settings ({'; '.join(changed)}): give another --out")
     elif run.exists() and (not run.is_dir() or any(not path.name.startswith(".") for path in run.iterdir())):
         raise InputError(f"{run} exists and is not a run directory (it has no {SETTINGS}): give another --out")
+    return settings
 
 
 def settings_of(run: Path) -> TrainSettings:
