@@ -67,7 +67,7 @@ def read_parquet(raw: BinaryIO, max_bytes: int, name: str) -> Iterator[Record]:
 
 def _from_line(line: bytes, row: int, max_bytes: int) -> Record:
     try:
-        values = json.loads(line)
+        values = json.loads(line.strip().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         return _malformed(row, str(error), line.decode("utf-8", "replace"))
     if not isinstance(values, dict):

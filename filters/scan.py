@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from common.settings import Settings
 from filters.isolation import CrashedError, Isolated, TooMuchMemoryError, TooSlowError
@@ -34,7 +34,7 @@ _LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarr
 class ScanSettings(Settings):
     """The part of a job that decides what a scan finds."""
 
-    extract: str
+    extract: Literal["resiliparse", "trafilatura", "none"]
     language: Language | None
     rules: tuple[dict[str, dict[str, Any]], ...]
     limits: Limits

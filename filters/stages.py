@@ -153,6 +153,9 @@ def check_losses(pool: Pool, job: Job) -> None:
     """
     if not len(pool):
         raise InputError(f"the input holds no document: {len(pool.files)} files matched {', '.join(job.input)}")
+    if not pool.survives.any():
+        named = ", ".join(f"{reason} {count:,}" for reason, count in pool.refused.most_common(5))
+        raise InputError(f"of {len(pool):,} documents none is left to score: {named}")
     lost = {reason: count for reason, count in pool.refused.most_common() if reason.startswith(LOST)}
     total = sum(lost.values())
     if total > job.max_lost_fraction * len(pool):

@@ -97,31 +97,33 @@ def _record(stream: MemberStream, headers: dict[str, str], offset: int, max_byte
     block = stream.read(min(length, max_bytes + _MAX_HTTP_HEADER_BYTES))
     stream.skip(length - len(block))
 
-    place, whole = _place(headers, offset), len(block) == length
+    place = _place(headers, offset)
     if kind == "conversion":
         if length > max_bytes:
             return replace(place, rejection=Rejection(TOO_LARGE, length, max_bytes))
         return replace(place, text=block.decode("utf-8", "replace"))
     message = http.Message(200, headers, block) if kind == "resource" else http.parse(block)
-    return _page(message, headers, place, whole, max_bytes)
+    return _page(message, headers, place, length - len(block), max_bytes)
 
 
-def _page(message: http.Message, headers: dict[str, str], place: Record, whole: bool, max_bytes: int) -> Record:
+def _page(message: http.Message, headers: dict[str, str], place: Record, unread: int, max_bytes: int) -> Record:
+    """The page of a response, or why it is none; ``unread`` bytes of the block were skipped."""
     if message.status is None:
         return replace(place, rejection=Rejection("not_http", 0, 1), detail=headers.get("content-type"))
     if message.status not in _PAGE_STATUS:
         return replace(place, rejection=Rejection("http_status", message.status, _PAGE_STATUS[-1]))
+    size = len(message.body) + unread
     try:
         body = http.unpacked_body(message, max_bytes)
     except http.BodyTooLargeError:
-        body, whole = message.body, False
+        body, size = message.body, max(size, max_bytes + 1)
     except http.UnreadableBodyError as error:
         return replace(place, rejection=Rejection(LOST_UNREADABLE, len(message.body), 0), detail=str(error))
     content_type = message.content_type or headers.get("warc-identified-payload-type", "").lower()
     if not http.looks_like_html(content_type, body):
         return replace(place, rejection=Rejection("not_html", 0, 1), detail=content_type or "no content type")
-    if not whole:
-        return replace(place, rejection=Rejection(TOO_LARGE, max(len(message.body), max_bytes + 1), max_bytes))
+    if unread or size > max_bytes:
+        return replace(place, rejection=Rejection(TOO_LARGE, size, max_bytes))
     return replace(place, html=body, charset=message.charset)
 
 

@@ -1,0 +1,92 @@
+"""JSONL and Parquet rows, good and bad."""
+
+import gzip
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from common.errors import InputError
+from filters.rows import read_jsonl, read_parquet
+
+ROWS = [{"id": f"row {n}", "text": f"Text number {n}.", "url": f"http://a.example/{n}"} for n in range(20)]
+LINES = [json.dumps(row).encode() + b"\n" for row in ROWS]
+
+
+def read(data, compression="", max_bytes=1000):
+    return list(read_jsonl(io.BytesIO(data), compression, max_bytes))
+
+
+@pytest.mark.parametrize(
+    ("data", "compression"),
+    [(b"".join(LINES), ""), (gzip.compress(b"".join(LINES)), "gz"), (zstandard.compress(b"".join(LINES)), "zst")],
+)
+def test_rows_come_in_order_with_their_own_id(data, compression):
+    found = read(data, compression)
+    assert [(one.offset, one.id, one.text, one.url) for one in found] == [
+        (n, f"row {n}", f"Text number {n}.", f"http://a.example/{n}") for n in range(20)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "detail"),
+    [
+        (b'{"id": "x", "text": "cut o', "Unterminated string"),
+        (b"[1, 2]", "a list, not an object"),
+        (b'{"id": "x"}', "no text"),
+        (b'{"text": 7}', "its text is a int"),
+        (b"\xff\xfe{}", "invalid start byte"),
+        (b"[" * 100_000, "recursion"),
+    ],
+)
+def test_a_bad_line_is_lost_alone_and_says_why(line, detail):
+    found = read(b"".join([LINES[0], line + b"\n", LINES[1]]), max_bytes=1 << 20)
+    assert [one.id for one in found if one.rejection is None] == ["row 0", "row 1"]
+    (lost,) = (one for one in found if one.rejection)
+    assert (lost.rejection.reason, lost.offset) == ("lost_malformed", 1)
+    assert detail in lost.detail
+
+
+def test_a_text_over_the_limit_is_refused_and_not_held():
+    found = read(json.dumps({"text": "é" * 600}).encode() + b"\n" + b'{"text": "' + b"x" * 9000 + b'"}\n' + LINES[0])
+    assert [one.rejection and (one.rejection.reason, one.rejection.value) for one in found] == [
+        ("document_too_large", 1200),
+        ("document_too_large", 9013),
+        None,
+    ]
+
+
+def test_a_damaged_member_costs_its_rows_and_the_next_member_is_read():
+    members = [bytearray(gzip.compress(b"".join(LINES[start : start + 5]))) for start in (0, 5, 10)]
+    members[1][30] ^= 0xFF
+    found = read(b"".join(members), "gz")
+    kept = {one.id for one in found if one.rejection is None}
+    assert {f"row {n}" for n in (*range(5), *range(10, 15))} <= kept
+    assert [one.rejection.reason for one in found if one.rejection].count("lost_damaged") == 1
+
+
+def test_empty_lines_and_a_missing_last_line_end_are_no_rows():
+    assert [one.id for one in read(b"\n\n" + LINES[0] + b"  \n" + LINES[1].rstrip())] == ["row 0", "row 1"]
+
+
+def parquet(columns):
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, row_group_size=7)
+    return sink
+
+
+def test_parquet_rows_come_in_order_and_other_columns_are_not_read():
+    sink = parquet({"id": range(600), "text": [f"Text {n}" for n in range(600)], "blob": [b"x" * 100] * 600})
+    found = list(read_parquet(sink, 1000, "a.parquet"))
+    assert [(one.offset, one.id, one.text) for one in found] == [(n, str(n), f"Text {n}") for n in range(600)]
+
+
+def test_parquet_without_text_or_in_pieces_is_refused_by_name():
+    with pytest.raises(InputError, match=r"a\.parquet has no column 'text'; it has body, id"):
+        list(read_parquet(parquet({"body": ["x"], "id": ["1"]}), 1000, "a.parquet"))
+    whole = parquet({"text": ["some text"] * 50}).getvalue()
+    with pytest.raises(InputError, match=r"cannot read a\.parquet"):
+        list(read_parquet(io.BytesIO(whole[:-20]), 1000, "a.parquet"))

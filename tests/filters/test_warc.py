@@ -1,0 +1,176 @@
+"""Every response is accounted for, and damage costs the record it hits."""
+
+import io
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from common.errors import InputError
+from filters import streams
+from filters.warc import read_warc
+from tests.conftest import shared
+from tests.filters.crawls import html, http, packed, pages, prose, record
+
+COMPRESSION = {"gz": "gz", "zst": "zst", "one": "gz", "block": "gz", "plain": ""}
+
+
+def read(data, compression="gz", max_bytes=1 << 20):
+    return list(read_warc(io.BytesIO(data), compression, max_bytes, "crawl.warc"))
+
+
+def urls(found):
+    return [one.url for one in found if one.rejection is None]
+
+
+@pytest.mark.parametrize("form", COMPRESSION)
+def test_every_way_of_packing_gives_the_same_pages(form):
+    records = pages(12)
+    found = read(packed(records, form), COMPRESSION[form])
+    assert urls(found) == [f"http://site{n % 5}.example.co.uk/{n}" for n in range(12)]
+    assert [one.html for one in found] == [html(prose(f"river {n}")) for n in range(12)]
+    assert found[3].id == "00000000-0000-4000-8000-000000000003"
+
+
+def test_the_offset_of_a_record_is_where_its_member_begins():
+    records = pages(5)
+    data = packed(records)
+    starts = [len(packed(records[:n])) for n in range(5)]
+    assert [one.offset for one in read(data)] == starts
+    assert [one.offset for one in read(b"".join(records), "")] == [len(b"".join(records[:n])) for n in range(5)]
+
+
+@pytest.mark.parametrize("place", [0, 1, 30, -9, -6, -1])
+def test_a_damaged_member_costs_that_member(place):
+    members = [bytearray(packed([one])) for one in pages(5)]
+    members[2][place] ^= 0x55
+    found = read(b"".join(members))
+    lost = [one for one in found if one.rejection]
+    assert [int(url.rpartition("/")[2]) for url in urls(found)] == [0, 1, 3, 4]
+    assert [one.rejection.reason for one in lost] == ["lost_damaged"]
+    assert lost[0].offset == len(members[0]) + len(members[1])
+    assert lost[0].rejection.value == len(members[2])
+
+
+@pytest.mark.parametrize("form", ["gz", "zst", "plain"])
+def test_a_truncated_file_costs_its_last_record(form):
+    data = packed(pages(4), form)
+    found = read(data[:-40], COMPRESSION[form])
+    assert len(urls(found)) == 3
+    assert [one.rejection.reason for one in found if one.rejection] == ["lost_damaged"]
+
+
+@pytest.mark.parametrize("form", ["gz", "zst", "plain"])
+@pytest.mark.parametrize("change", [-7, 7, 100_000])
+def test_a_wrong_content_length_costs_that_record(form, change):
+    records = pages(5)
+    block = http(html(prose("river 2")))
+    records[2] = record(block, "http://wrong.example/", length=len(block) + change)
+    found = read(packed(records, form), COMPRESSION[form])
+    assert [int(url.rpartition("/")[2]) for url in urls(found)] == [0, 1, 3, 4]
+    assert [(one.rejection.reason, one.url) for one in found if one.rejection] == [
+        ("lost_damaged", "http://wrong.example/")
+    ]
+
+
+@given(data=st.data(), form=st.sampled_from(["gz", "zst", "plain", "block"]))
+@settings(max_examples=150, deadline=None)
+def test_whatever_happens_to_the_bytes_reading_ends_and_untouched_members_survive(data, form):
+    members = [packed([one], "plain" if form == "plain" else "gz" if form == "block" else form) for one in pages(6)]
+    if form == "block":
+        members = [packed([b"".join(pages(6))], "block")]
+    whole = bytearray(b"".join(members))
+    start = data.draw(st.integers(0, len(whole) - 1))
+    size = data.draw(st.integers(0, 60))
+    whole[start : start + size] = data.draw(st.binary(max_size=60))
+    found = read(bytes(whole), COMPRESSION[form])
+    if form in ("gz", "zst"):
+        ends = [sum(map(len, members[: n + 1])) for n in range(6)]
+        untouched = {n for n in range(6) if ends[n] <= start or ends[n] - len(members[n]) >= start + size}
+        assert untouched <= {int(url.rpartition("/")[2]) for url in urls(found)}
+    elif form == "plain":
+        assert len(urls(found)) >= 4  # a stretch of 60 bytes touches two records at most
+    assert len(found) <= 12
+
+
+def test_a_gzip_bomb_is_given_up_and_the_next_page_is_read(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_MEMBER_BYTES", 4 << 20)
+    before, after = pages(2)
+    bomb = record(http(b"<html>" + bytes(50 << 20)), "http://bomb.example/")
+    found = read(packed([before, bomb, after]))
+    assert len(urls(found)) == 2
+    assert [(one.rejection.reason, one.url) for one in found if one.rejection] == [
+        ("lost_damaged", "http://bomb.example/")
+    ]
+    assert "unpacks to more than 4,194,304 bytes" in found[1].detail
+
+
+def test_a_page_over_the_limit_is_refused_with_its_size():
+    small, large = http(html("x" * 400_000)), http(html("x" * 800_000))
+    found = read(packed([record(small), record(large)]), max_bytes=500_000)
+    assert found[0].rejection is None
+    assert (found[1].rejection.reason, found[1].rejection.limit) == ("document_too_large", 500_000)
+    assert 800_000 < found[1].rejection.value < 801_000
+
+
+@pytest.mark.parametrize(
+    ("block", "reason", "value", "detail"),
+    [
+        (http(b"%PDF", "application/pdf"), "not_html", 0, "application/pdf"),
+        (http(b"{}", ""), "not_html", 0, "no content type"),
+        (http(b"", status="301 Moved"), "http_status", 301, None),
+        (b"20080430204825\nwww.archive.org.\t589", "not_http", 0, None),
+        (http(b"\x1f\x8b broken", extra=["Content-Encoding: gzip"]), "lost_unreadable_body", 9, None),
+    ],
+)
+def test_what_is_no_page_says_why(block, reason, value, detail):
+    (found,) = read(packed([record(block)]))
+    assert (found.rejection.reason, found.rejection.value) == (reason, value)
+    assert detail is None or found.detail == detail
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/octet-stream", "application/xhtml+xml"])
+def test_html_without_a_good_type_is_known_by_its_bytes(content_type):
+    (found,) = read(packed([record(http(b"\xef\xbb\xbf <!-- note -->\n" + html("Hello."), content_type))]))
+    assert found.rejection is None and found.html.endswith(b"</html>")
+
+
+def test_requests_and_other_records_hold_no_document():
+    others = [record(b"GET / HTTP/1.1\r\n\r\n", kind=kind) for kind in ("request", "revisit", "warcinfo", "metadata")]
+    assert len(read(packed([*others, *pages(1), *others]))) == 1
+
+
+def test_wet_text_and_resources_are_read():
+    text, page = (
+        record("Añada.".encode(), kind="conversion"),
+        record(html("Hi."), kind="resource", Content_Type="text/html; charset=latin-1"),
+    )
+    found = read(packed([text, page]))
+    assert found[0].text == "Añada."
+    assert (found[1].html, found[1].charset) == (html("Hi."), "latin-1")
+
+
+def test_a_wat_file_is_refused_by_what_it_holds():
+    wat = record(b'{"Container":{"Filename":"x"}}', kind="metadata", Content_Type="application/json")
+    with pytest.raises(InputError, match=r"crawl\.warc is a WAT file"):
+        read(packed([wat]))
+
+
+@pytest.mark.parametrize(
+    ("name", "documents"),
+    [
+        ("whirlwind.warc", 1), ("whirlwind.warc.gz", 1), ("whirlwind.warc.wet", 1), ("whirlwind.warc.wet.gz", 1),
+        ("aut-example.warc.gz", 299), ("pywb-iana.warc.gz", 48), ("resiliparse-warcfile.warc.gz", 16),
+        ("dolma-sample-0000.warc.gz", 24), ("dolma-sample-0001.warc.gz", 17), ("pages-00.warc.gz", 465),
+    ],
+)  # fmt: skip
+def test_every_response_of_genuine_crawls_is_found(name, documents):
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+
+    kinds = WarcRecordType.response | WarcRecordType.conversion | WarcRecordType.resource
+    data = shared(f"crawl/{name}").read_bytes()
+    found = read(data, "gz" if name.endswith("gz") else "")
+    theirs = [one.record_id for one in ArchiveIterator(io.BytesIO(data), record_types=kinds)]
+    assert len(found) == len(theirs) == documents
+    assert [f"<urn:uuid:{one.id}>" for one in found] == theirs
+    assert not any(one.rejection and one.rejection.reason.startswith("lost") for one in found)
