@@ -35,11 +35,11 @@ class Calibration:
 
     def score(self, raw: Scores) -> NDArray[np.float32]:
         """Calibrated scores, 0 to 5, strictly increasing between the first and the last knot."""
-        return np.interp(raw, self.knots, self.scores).astype(np.float32)
+        return np.asarray(np.interp(raw, self.knots, self.scores), np.float32)
 
     def probability(self, raw: Scores, threshold: int) -> NDArray[np.float32]:
         """P(score ≥ threshold) for a threshold from 1 to 5."""
-        return np.interp(raw, self.knots, self.probabilities[threshold - 1]).astype(np.float32)
+        return np.asarray(np.interp(raw, self.knots, self.probabilities[threshold - 1]), np.float32)
 
 
 def fit_calibration(raw: Scores, scores: Scores) -> Calibration:

@@ -50,6 +50,7 @@ Scores a text by how much it helps someone teach or learn, 0 to 5, with the prob
 - Encoder: `{recipe["encoder"]}`; its weights are not in this directory, `classifier.json` holds their sha256.
 - Window: `{recipe["window"]["policy"]}`, the first {recipe["window"]["characters"]:,} characters \
 (at most {recipe["window"]["tokens"]} of the encoder's tokens).
+- Layers read: {", ".join(map(str, recipe["layers"]))}; layers above are not computed.
 - Head: `{recipe["head"]}`; static features: {recipe["static_dimensions"]} columns. Scores are calibrated (isotonic).
 
 ## Labels

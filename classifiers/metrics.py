@@ -94,7 +94,7 @@ def ranks(values: Scores) -> Scores:
 
 
 def report(
-    scores: Scores,
+    given: NDArray[np.floating[Any]],
     truth: Scores,
     probabilities: NDArray[np.floating[Any]],
     groups: NDArray[np.int64] | None = None,
@@ -103,7 +103,7 @@ def report(
     """Every figure with its 95% interval.
 
     Args:
-        scores: calibrated scores, float[n].
+        given: calibrated scores, float[n].
         truth: mean gradings, float[n]. A document is positive at t if its mean grading is at least t.
         probabilities: P(score ≥ t) for t = 1 … 5, float[n, 5].
         groups: near-duplicates share a number; None: every document by itself.
@@ -112,7 +112,7 @@ def report(
         ``{documents, spearman, quadratic_kappa, mean_absolute_error, thresholds: {t: {…}}}``; each figure is
         ``{value, low, high}``, None where it is undefined.
     """
-    scores = np.asarray(scores, np.float64)
+    scores: Scores = np.asarray(given, np.float64)
     draws = _resamples(np.arange(len(truth)) if groups is None else groups, seed)
 
     def interval(figure: Callable[[NDArray[np.int64]], float | None]) -> dict[str, float] | None:

@@ -24,7 +24,7 @@ from classifiers import heads
 from classifiers.calibration import THRESHOLDS, Calibration
 from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, folder_digest, resolve
 from classifiers.labels import Labels, fingerprint
-from classifiers.recipe import Part, Source
+from classifiers.recipe import STATIC, Part, layer_name
 from classifiers.windows import Window, cut, share_seen
 from common.errors import InputError, IntegrityError, SettingsError
 from common.files import check_files, content_key, publish_folder, read_json, sha256_of
@@ -50,6 +50,7 @@ class Description(Settings):
     encoder: str = Field(description="directory, installed package or hub name")
     encoder_sha256: str
     window: Window
+    layers: tuple[int, ...] = Field(description="hidden layers that are read; 0: the model's own output")
     parts: tuple[Part, ...] = Field(min_length=1)
 
 
@@ -103,17 +104,11 @@ class EducationalClassifier:
 
     def features(
         self, tokens: Sequence[Tokens], threads: int = 1, advance: Callable[[int], object] | None = None
-    ) -> dict[Source, NDArray[np.float32]]:
-        """The features that some part reads, by source."""
-        wanted = {source for part in self.description.parts for source in part.reads}
-        found: dict[Source, NDArray[np.float32]] = {}
-        if "transformer" in wanted:
-            found["transformer"] = self._encoder.embed(tokens, threads, advance)
-        if "static" in wanted and self.static is not None:
-            found["static"] = self.static.embed(tokens)
-        return found
+    ) -> dict[str, NDArray[np.float32]]:
+        """The features that the parts read, by name: float32[n, columns] each."""
+        return read_features(self._encoder, self.static, tokens, threads, advance)
 
-    def raw(self, features: Mapping[Source, NDArray[np.float32]]) -> NDArray[np.float64]:
+    def raw(self, features: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
         """Raw scores: the weighted sum of the parts."""
         return sum_of_parts(self.description.parts, self.heads, features)
 
@@ -161,6 +156,8 @@ class EducationalClassifier:
             save_file(self.training_set, folder / TRAINING_SET)
             for name, content in (pages or {}).items():
                 (folder / name).write_bytes(content)
+            for file in folder.iterdir():
+                file.chmod(0o644)  # safetensors writes for the owner alone
             files = [
                 {"path": f.name, "sha256": sha256_of(f), "bytes": f.stat().st_size} for f in sorted(folder.iterdir())
             ]
@@ -196,7 +193,7 @@ class EducationalClassifier:
 
     @cached_property
     def _encoder(self) -> TransformerEncoder:
-        encoder = TransformerEncoder(self.description.encoder, self.description.window.tokens)
+        encoder = TransformerEncoder(self.description.encoder, self.description.window.tokens, self.description.layers)
         encoder.add_adapters(self.adapters)
         return encoder
 
@@ -215,15 +212,28 @@ class EducationalClassifier:
         return arrays
 
 
+def read_features(
+    encoder: TransformerEncoder,
+    static: StaticEncoder | None,
+    tokens: Sequence[Tokens],
+    threads: int = 1,
+    advance: Callable[[int], object] | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Features of both encoders by name; the texts are tokenised once for both."""
+    states = encoder.embed(tokens, threads, advance)
+    found = {layer_name(layer): states[:, place] for place, layer in enumerate(encoder.layers)}
+    return found | ({STATIC: static.embed(tokens)} if static else {})
+
+
 def sum_of_parts(
-    parts: Sequence[Part], fitted: Sequence[Arrays], features: Mapping[Source, NDArray[np.float32]]
+    parts: Sequence[Part], fitted: Sequence[Arrays], features: Mapping[str, NDArray[np.float32]]
 ) -> NDArray[np.float64]:
     """Raw scores float64[n] of fitted parts."""
     raw = [
         part.weight * heads.predict(part.head, arrays, [features[source] for source in part.reads])
         for part, arrays in zip(parts, fitted, strict=True)
     ]
-    return np.sum(raw, axis=0)
+    return np.asarray(np.sum(raw, axis=0), np.float64)
 
 
 def training_set(labels: Labels) -> Arrays:

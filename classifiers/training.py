@@ -18,8 +18,8 @@ from classifiers.distill import distill
 from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder
 from classifiers.labels import Labels, folds
 from classifiers.metrics import report
-from classifiers.model import Description, EducationalClassifier, sum_of_parts, training_set
-from classifiers.recipe import Recipe, Source
+from classifiers.model import Description, EducationalClassifier, read_features, sum_of_parts, training_set
+from classifiers.recipe import Recipe
 from classifiers.rubric import RUBRIC_SHA256
 from classifiers.windows import cut
 from common.command import table
@@ -52,7 +52,7 @@ class Ingredients:
     recipe: Recipe
     encoder: TransformerEncoder
     static: StaticEncoder | None
-    features: dict[Source, NDArray[np.float32]]
+    features: dict[str, NDArray[np.float32]]
 
 
 def prepare(
@@ -62,9 +62,8 @@ def prepare(
     advance: Callable[[int], object] | None = None,
 ) -> Ingredients:
     """Load and distil the encoders and embed every window once."""
-    encoder = TransformerEncoder(recipe.encoder, recipe.window.tokens)
+    encoder = TransformerEncoder(recipe.encoder, recipe.window.tokens, recipe.layers)
     tokens = encoder.tokenize([cut(text, recipe.window) for text in labels.texts])
-    features: dict[Source, NDArray[np.float32]] = {"transformer": encoder.embed(tokens, advance=advance)}
     static = None
     if recipe.static_dimensions:
         if recipe.static_dimensions > encoder.dimensions:
@@ -73,8 +72,7 @@ def prepare(
             )
         more: list[Tokens] = [*tokens, *encoder.tokenize([cut(text, recipe.window) for text in unlabelled])]
         static = distill(encoder, more, recipe.static_dimensions)
-        features["static"] = static.embed(tokens)
-    return Ingredients(recipe, encoder, static, features)
+    return Ingredients(recipe, encoder, static, read_features(encoder, static, tokens, advance=advance))
 
 
 def cross_validate(ingredients: Ingredients, labels: Labels, count: int) -> OutOfFold:
@@ -114,6 +112,7 @@ def train(ingredients: Ingredients, labels: Labels) -> tuple[EducationalClassifi
             encoder=recipe.encoder,
             encoder_sha256=ingredients.encoder.digest,
             window=recipe.window,
+            layers=recipe.layers,
             parts=recipe.parts,
         ),
         calibration=fit_calibration(unseen.raw, labels.scores),
@@ -184,7 +183,7 @@ def summary(figures: Mapping[str, Any]) -> str:
 
 
 def fit_parts(
-    recipe: Recipe, features: dict[Source, NDArray[np.float32]], scores: NDArray[np.float64]
+    recipe: Recipe, features: dict[str, NDArray[np.float32]], scores: NDArray[np.float64]
 ) -> tuple[Arrays, ...]:
     """Fit every part of a recipe."""
     return tuple(
@@ -192,5 +191,5 @@ def fit_parts(
     )
 
 
-def _rows(features: dict[Source, NDArray[np.float32]], places: NDArray[np.int64]) -> dict[Source, NDArray[np.float32]]:
+def _rows(features: dict[str, NDArray[np.float32]], places: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
     return {source: values[places] for source, values in features.items()}

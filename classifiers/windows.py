@@ -17,9 +17,9 @@ from common.settings import Settings
 class Window(Settings):
     """The part of a document that is read."""
 
-    policy: Literal["head"] = Field("head", description="head: the beginning of the document")
-    characters: PositiveInt = Field(1500, description="length of the window, in characters")
-    tokens: PositiveInt = Field(256, description="what the transformer reads of a window, in its own tokens")
+    policy: Literal["head"] = Field(default="head", description="head: the beginning of the document")
+    characters: PositiveInt = Field(default=1500, description="length of the window, in characters")
+    tokens: PositiveInt = Field(default=256, description="what the transformer reads of a window, in its own tokens")
 
 
 def spans(length: int, window: Window) -> list[tuple[int, int]]:
