@@ -23,16 +23,17 @@ from __future__ import annotations
 import functools
 import string
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import chain
 
 import regex
 
 SENTENCE_END = "e"
-WORDS = "qna"
+WORD_KINDS = "qna"
 SENTENCE_BREAK = regex.compile("e[epq]*[sna]")
 """In a string of kinds: a sentence ends and another begins."""
 
-_REMEMBERED_CHUNKS = 100_000  # about 30 MB; English text meets one new chunk in 30 after that many
+_REMEMBERED_CHUNKS = 200_000  # about 60 MB
 _REMEMBERED_CHARACTERS = 40
 _LONGEST_AFFIXED = 400  # a longer chunk is no English word; its ends are not stripped, so that the work stays linear
 
@@ -46,7 +47,7 @@ _UNITS = (
     r"[kdcmµn]?m[²³]?|ha|yd|in|ft|[kmµ]?g|t|lb|oz|m/s|km/h|kmh|mph|hPa|k?Pa|mbar|[mkgt]b|[MKGT]B|[TGMK%]"
     r"|[кдсмн]?м[²³]?|[км]?г|км/ч|м/с|к?Па|[КМГТ]б|[кмгт]б"
 )
-_CURRENCY = r"(?:US|[CA])\$|\p{Sc}"
+_CURRENCY = r"(?:US|[CA])\$|(?!¢)\p{Sc}"
 _PREFIX = regex.compile(rf"[§%=]|\+(?![0-9])|{_EITHER_END}|{_CURRENCY}")
 _SUFFIX = regex.compile(
     rf"(?:{_EITHER_END}|['’][sS]|(?<=[0-9])(?:\+|{_CURRENCY}|{_UNITS})"
@@ -62,6 +63,9 @@ _ADDRESS = regex.compile(
     rf"(?:(?=[^\W_])[\w\-]{{0,62}}+(?<![_\-])\.)+[{_LOWER}]{{2,63}}+(?::\d{{2,5}})?(?:[/?#]\S*+)?"
 )
 
+# Most new chunks are a word with at most one mark behind it, which need none of the above.
+_PLAIN = regex.compile(r"([A-Z]?[a-z]{2,}+|[A-Z]{2,}+)([.,;:!?)]?)")
+
 # Characters that alone make no word for Gopher's rules, beside control characters and sentence ends.
 _SYMBOLS = frozenset(string.punctuation + "–—’“”„…∶━►、〈〉《》「」【】«»´％（），１：；～")
 TERMINAL_PUNCTUATION = frozenset(regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, range(0x20000)))))
@@ -72,7 +76,12 @@ class _Memory(dict[str, tuple[tuple[str, ...], str]]):
     """Chunk → its tokens and their kinds. A pure function with a memory, so forgetting changes nothing but time."""
 
     def __missing__(self, chunk: str) -> tuple[tuple[str, ...], str]:
-        tokens = tuple(_split_chunk(chunk))
+        special = _special_cases()
+        plain = _PLAIN.fullmatch(chunk)
+        if plain and chunk not in special and plain[1] not in special:
+            tokens = plain.groups() if plain[2] else (chunk,)
+        else:
+            tokens = tuple(_split_chunk(chunk, special))
         entry = tokens, "".join(map(_kind, tokens))
         if len(chunk) <= _REMEMBERED_CHARACTERS:
             if len(self) >= _REMEMBERED_CHUNKS:
@@ -84,18 +93,20 @@ class _Memory(dict[str, tuple[tuple[str, ...], str]]):
 _memory = _Memory()
 
 
-def split_line(line: str) -> tuple[list[str], str]:
-    """Tokens of a line and their kinds, one letter a token.
+def split(text: str) -> tuple[list[str], str]:
+    """Tokens of a text and their kinds, one letter a token.
 
-    >>> split_line("Don't panic, Mr. Dent.")
+    >>> split("Don't panic, Mr. Dent.")
     (['Do', "n't", 'panic', ',', 'Mr.', 'Dent', '.'], 'aaapaae')
     """
-    tokens: list[str] = []
-    kinds = []
-    for chunk_tokens, chunk_kinds in map(_memory.__getitem__, line.split()):
-        tokens += chunk_tokens
-        kinds.append(chunk_kinds)
-    return tokens, "".join(kinds)
+    entries = list(map(_memory.__getitem__, text.split()))
+    tokens = list(chain.from_iterable(entry[0] for entry in entries))
+    return tokens, "".join([entry[1] for entry in entries])
+
+
+def kinds_of(text: str) -> str:
+    """The kinds of a text's tokens, one letter a token."""
+    return "".join([_memory[chunk][1] for chunk in text.split()])
 
 
 def is_symbol(character: str) -> bool:
@@ -108,6 +119,8 @@ def is_symbol(character: str) -> bool:
 
 
 def _kind(token: str) -> str:
+    if token.isalpha():
+        return "a"
     if token in TERMINAL_PUNCTUATION:
         return "e"
     symbol = all(map(is_symbol, token))
@@ -118,9 +131,8 @@ def _kind(token: str) -> str:
     return "a" if any(map(str.isalpha, token)) else "n"
 
 
-def _split_chunk(chunk: str) -> Iterator[str]:
+def _split_chunk(chunk: str, special: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
     """spaCy's method on a chunk without white space."""
-    special = _special_cases()
     before: list[str] = []
     after: list[str] = []
     while 0 < len(chunk) <= _LONGEST_AFFIXED and chunk not in special:
@@ -201,7 +213,7 @@ _CONTRACTIONS = {
     "ai are is was were have has dare": "n't",
     "could might must should would not": "'ve",
 }
-_NOT_CONTRACTED = "ill its hell shell shed were well"
+_NOT_CONTRACTED = "ill its hell shell shed were well whore"
 _PARTED = (
     "y'+all y+all how+'d+'y How+'d+'y can+not Can+not gon+na Gon+na got+ta Got+ta let+'s Let+'s "
     "c'm+on C'm+on °+c+. °+f+. °+k+. °+C+. °+F+. °+K+."

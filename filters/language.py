@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-CHARACTERS = 2000
-"""How much of a text is looked at: on real pages the rest changes nothing, and the cost stays bounded."""
+CHARACTERS = 1000
+"""How much of a text is looked at: on real pages more changes no answer, and the cost stays bounded."""
 
 
 def identify(text: str) -> tuple[str, float]:
     """Language code (ISO 639-1, or 639-3 where there is none) and its probability among the languages known.
 
-    Looks at the first 2,000 characters. A text without letters has no language: ``("und", 0.0)``.
+    Looks at the first 1,000 characters. A text without letters has no language: ``("und", 0.0)``.
     """
     head = " ".join(text[:CHARACTERS].split())
     if not any(map(str.isalpha, head)):

@@ -10,16 +10,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, compress
+from itertools import compress
 from typing import TYPE_CHECKING
 
-from filters.english import SENTENCE_BREAK, WORDS, split_line
+from filters.english import SENTENCE_BREAK, WORD_KINDS, kinds_of, split
 
 if TYPE_CHECKING:
     import numpy as np
 
 _PARAGRAPH_BREAK = re.compile(r"\n{2,}")
 _LINE_BREAK = re.compile(r"\n+")
+_IS_WORD = bytes(chr(code) in WORD_KINDS for code in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +62,28 @@ class Words:
     @cached_property
     def tokens(self) -> list[str]:
         """Words, numbers and punctuation marks in order, as spaCy's English tokenizer has them."""
-        return list(chain.from_iterable(tokens for tokens, _ in self._split_lines))
+        return self._split[0]
 
     @cached_property
-    def kinds(self) -> str:
-        """One letter a token (:mod:`filters.english`), lines separated by a newline."""
-        return "\n".join(kinds for _, kinds in self._split_lines)
+    def words(self) -> int:
+        """Number of tokens that are not made of symbols alone."""
+        return sum(map(self._split[1].count, WORD_KINDS))
 
     @cached_property
-    def words(self) -> list[str]:
-        """Tokens that are not made of symbols alone."""
-        return list(compress(self.tokens, (kind in WORDS for kind in self.kinds if kind != "\n")))
+    def word_characters(self) -> int:
+        """Characters of those."""
+        return sum(map(len, compress(self.tokens, self._split[1].encode().translate(_IS_WORD))))
 
     @cached_property
     def alphabetic_tokens(self) -> int:
         """Number of tokens with at least one letter."""
-        return self.kinds.count("a")
+        return self._split[1].count("a")
 
     @cached_property
     def sentences(self) -> int:
-        """Number of sentences; a line end ends one. A line without a token counts as none."""
-        filled = sum(1 for _, kinds in self._split_lines if kinds)
-        return filled + sum(1 for _ in SENTENCE_BREAK.finditer(self.kinds))
+        """Number of sentences; a line end ends one. A line of white space has none."""
+        kinds = [kinds for line in self.lines if (kinds := kinds_of(line))]
+        return len(kinds) + len(SENTENCE_BREAK.findall("\n".join(kinds)))
 
     def top_n_gram_characters(self, n: int) -> int:
         """Characters of the most frequent n-gram, spaces between its words included, times its occurrences.
@@ -121,8 +122,8 @@ class Words:
         return characters
 
     @cached_property
-    def _split_lines(self) -> list[tuple[list[str], str]]:
-        return [split_line(line) for line in self.lines]
+    def _split(self) -> tuple[list[str], str]:
+        return split(self.text)
 
     @cached_property
     def _offsets(self) -> np.ndarray:
@@ -137,8 +138,8 @@ class Words:
         """Repeats of 1-grams, 2-grams …, as far as they were asked for."""
         import numpy as np
 
-        numbers: dict[str, int] = {}
-        ids = np.fromiter((numbers.setdefault(token, len(numbers)) for token in self.tokens), np.int64)
+        numbers = {token: number for number, token in enumerate(dict.fromkeys(self.tokens))}
+        ids = np.fromiter(map(numbers.__getitem__, self.tokens), np.int64, len(self.tokens))
         return [_repeated(np.arange(len(ids)), ids)]
 
     def _repeats(self, n: int) -> Repeats:
@@ -162,6 +163,8 @@ def duplicates(pieces: Sequence[str]) -> tuple[int, int]:
 def _repeated(positions: np.ndarray, codes: np.ndarray) -> Repeats:
     import numpy as np
 
+    if not len(positions):
+        return Repeats(positions, codes)
     _, groups, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    kept = counts[groups] > 1 if len(groups) else np.zeros(0, bool)
+    kept = counts[groups] > 1
     return Repeats(positions[kept], groups[kept])

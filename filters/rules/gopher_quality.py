@@ -38,24 +38,26 @@ class GopherQuality(Rule[GopherQualitySettings]):
     def measures(self) -> Mapping[str, Callable[[Words], float]]:
         stop_words = frozenset(self.settings.stop_words)
         return {
-            "words": lambda words: len(words.words),
-            "mean_word_length": lambda words: _share(sum(map(len, words.words)), words.words),
-            "hash_fraction": lambda words: _share(words.text.count("#"), words.tokens),
-            "ellipsis_fraction": lambda words: _share(words.text.count("...") + words.text.count("…"), words.tokens),
+            "words": lambda words: words.words,
+            "mean_word_length": lambda words: _share(words.word_characters, words.words),
+            "hash_fraction": lambda words: _share(words.text.count("#"), len(words.tokens)),
+            "ellipsis_fraction": lambda words: _share(
+                words.text.count("...") + words.text.count("…"), len(words.tokens)
+            ),
             "bullet_line_fraction": _bullet_line_fraction,
             "ellipsis_line_fraction": _ellipsis_line_fraction,
-            "alphabetic_token_fraction": lambda words: _share(words.alphabetic_tokens, words.tokens),
+            "alphabetic_token_fraction": lambda words: _share(words.alphabetic_tokens, len(words.tokens)),
             "stop_words": lambda words: len(stop_words.intersection(words.tokens)),
         }
 
 
 def _bullet_line_fraction(words: Words) -> float:
-    return _share(sum(line.lstrip().startswith(("•", "-")) for line in words.lines), words.lines)
+    return _share(sum(line.lstrip().startswith(("•", "-")) for line in words.lines), len(words.lines))
 
 
 def _ellipsis_line_fraction(words: Words) -> float:
-    return _share(sum(line.rstrip().endswith(("...", "…")) for line in words.lines), words.lines)
+    return _share(sum(line.rstrip().endswith(("...", "…")) for line in words.lines), len(words.lines))
 
 
-def _share(part: float, whole: list[str]) -> float:
-    return part / len(whole) if whole else 0.0
+def _share(part: float, whole: int) -> float:
+    return part / whole if whole else 0.0
