@@ -111,7 +111,10 @@ def _one_line(error: Exception) -> str:
     from pydantic import BaseModel, ValidationError
 
     cause = error.__cause__
-    message = explain(cause, BaseModel) if isinstance(cause, ValidationError) else str(error)
+    message = str(error)
+    # one of the family has explained its cause already, with the file and what was probably meant
+    if isinstance(cause, ValidationError) and not isinstance(error, EduSieveError):
+        message = explain(cause, BaseModel)
     return " ".join(message.split())
 
 
