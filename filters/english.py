@@ -109,6 +109,11 @@ def kinds_of(text: str) -> str:
     return "".join([_memory[chunk][1] for chunk in text.split()])
 
 
+def forget() -> None:
+    """Empty the memory: for measurements that start cold."""
+    _memory.clear()
+
+
 def is_symbol(character: str) -> bool:
     """Whether a token made only of such characters is no word for Gopher's rules."""
     return (
