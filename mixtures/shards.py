@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InputError, IntegrityError, SettingsError
-from common.files import check_files, read_manifest
+from common.files import check_files, content_key, read_manifest
 from common.tokenizer import END_OF_TEXT, VOCABULARY_SIZE, load_tokenizer
 
 KIND = "token_shards"
 HELD_OUT = "held_out.parquet"
 TOKEN = np.dtype("<u2")
 INDEX = np.dtype("<u8")
+BLOCK = 1 << 24
+"""Tokens that are checked at once: 32 MB."""
 
 
 class TokenShards:
@@ -97,10 +99,15 @@ class TokenShards:
                 raise IntegrityError(f"{name}.index does not divide the {len(tokens):,} tokens of its file")
             if not (tokens[ends - 1] == END_OF_TEXT).all():
                 raise IntegrityError(f"{name}: a document does not end with the end-of-text token")
-            if np.count_nonzero(tokens == END_OF_TEXT) != len(ends):
+            found_ends = largest = 0
+            for start in range(0, len(tokens), BLOCK):  # a shard may be larger than memory
+                block = tokens[start : start + BLOCK]
+                found_ends += int(np.count_nonzero(block == END_OF_TEXT))
+                largest = max(largest, int(block.max()))
+            if found_ends != len(ends):
                 raise IntegrityError(f"{name}: an end-of-text token stands inside a document")
-            if int(tokens.max()) >= VOCABULARY_SIZE:
-                raise IntegrityError(f"{name} holds token id {int(tokens.max())}, the ids end at {VOCABULARY_SIZE - 1}")
+            if largest >= VOCABULARY_SIZE:
+                raise IntegrityError(f"{name} holds token id {largest}, the ids end at {VOCABULARY_SIZE - 1}")
 
     @functools.cached_property
     def _maps(self) -> list[NDArray[np.uint16]]:
@@ -114,6 +121,4 @@ class TokenShards:
 
 def content_hash(tokenizer_digest: str, entries: list[dict[str, Any]]) -> str:
     """Identity of the tokens of a folder: its tokenizer and the sha256 of its ``.ds`` files in order."""
-    from common.files import content_key
-
     return content_key("tokens", tokenizer_digest, [e["sha256"] for e in entries if e["path"].endswith(".ds")])
