@@ -89,11 +89,11 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
     settings = run.adopt(out, settings)
     blend = open_blend(settings.mixture, settings.data, settings.context_length, settings.seed)
     blend.use(settings.steps * settings.batch.windows)  # refuses more repeats than the mixture allows
+    done = run.finished(out, settings)
+    if done:
+        return Outcome(settings.steps, settings.steps, done["tokens"], done["loss"], made_steps=0)
+    settings = engines.resolved(settings)
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
-        done = run.finished(out, settings)
-        if done:
-            return Outcome(settings.steps, settings.steps, done["tokens"], done["loss"], made_steps=0)
-        settings = engines.resolved(settings)
         if here.is_first:
             run.claim(out, settings)
             remove_unfinished(out)
@@ -155,7 +155,7 @@ class _Run:
             self.loss, stopping = self._step(part.tokens, stop)
             if not math.isfinite(self.loss):
                 raise engines.DivergedError(
-                    f"the loss is {self.loss} at step {step:,}: stopped; the checkpoints of {self.out} are from before. "
+                    f"the loss is {self.loss} at step {step:,}: stopped; the checkpoints in {self.out} are older. "
                     "Try a lower --optimizer.learning-rate or --precision bf16, with another --out"
                 )
             sources, prints = self._gathered(part.sources, part.prints)

@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from common.errors import InputError, SettingsError
+from train import engine as engines
+from train.engine import DivergedError
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """A process group of one, as a run has it."""
+    here = engines.World(0, 1, 0)
+    with engines.processes(here):
+        yield here
+
+
+def test_precision_and_attention_are_settled_for_a_machine_without_a_gpu(settings):
+    found = engines.resolved(settings)
+    assert (found.precision, found.attention) == ("fp32", "sdpa")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [({"precision": "fp16"}, "fp16 needs a GPU"), ({"attention": "flash_attention_2"}, "needs a GPU, fp16 or bf16")],
+)
+@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU cannot do")
+def test_what_this_machine_cannot_do_is_refused(settings, changed, message):
+    with pytest.raises(SettingsError, match=message):
+        engines.resolved(settings.model_copy(update=changed))
+
+
+def test_a_model_larger_than_the_memory_is_refused_with_its_size(settings, alone, monkeypatch):
+    monkeypatch.setattr(engines, "BYTES_A_PARAMETER", 10**6)
+    with pytest.raises(InputError, match=r"the model nano needs 6804\.4 GB"):
+        engines.build(settings, alone)
+
+
+def test_half_precision_keeps_the_rotary_frequencies_exact(settings, alone):
+    half = settings.model_copy(update={"precision": "bf16", "attention": "sdpa"})
+    engine = engines.build(half, alone)
+    assert engine.module.phi.lm_head.weight.dtype == torch.bfloat16
+    frequencies = engine.module.phi.model.rotary_emb.inv_freq.cpu()
+    expected = 10_000.0 ** -(torch.arange(0, 16, 2) / 16)
+    torch.testing.assert_close(frequencies, expected, rtol=1e-6, atol=0)
+
+
+def test_weights_that_are_not_finite_are_not_captured(settings, alone):
+    engine = engines.build(engines.resolved(settings), alone)
+    parameter = engine.module.phi.model.final_layernorm.bias
+    from deepspeed.utils import safe_set_full_fp32_param
+
+    safe_set_full_fp32_param(parameter, torch.full((64,), float("inf")))
+    with pytest.raises(DivergedError, match=r"final_layernorm\.bias"):
+        next(engines.capture(engine))

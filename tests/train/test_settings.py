@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import SettingsError
+from train.settings import BatchSettings, TrainSettings, differences
+
+PAPER = TrainSettings(mixture="phi_1_5", data=Path("data"))
+
+
+def test_the_defaults_are_the_recipe_of_the_paper():
+    assert (PAPER.model, PAPER.context_length, PAPER.batch.windows) == ("phi_1_5", 2048, 2048)
+    optimizer = PAPER.optimizer
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (2e-4, 0.1)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon) == (0.9, 0.98, 1e-7)
+    assert optimizer.max_gradient_norm is None
+
+
+def test_150_billion_tokens_are_35763_steps():
+    assert (PAPER.tokens, PAPER.steps) == (150_000_000_000, 35_763)
+    assert PAPER.run_tokens == 35_763 * 2048 * 2048
+
+
+@given(windows=st.integers(1, 64), context=st.integers(1, 512), tokens=st.integers(1, 10**7))
+def test_tokens_are_rounded_up_by_less_than_one_step(windows, context, tokens):
+    values = {"mixture": "web", "data": "d", "context_length": context, "batch": {"windows": windows}}
+    if tokens < windows * context:
+        with pytest.raises(SettingsError, match=f"tokens \\({tokens:,}\\) are fewer than one step"):
+            TrainSettings.parse({**values, "tokens": tokens})
+    else:
+        settings = TrainSettings.parse({**values, "tokens": tokens})
+        assert 0 <= settings.run_tokens - tokens < settings.step_tokens
+        assert settings.run_tokens == settings.steps * windows * context
+
+
+@given(windows=st.integers(1, 512), micro=st.integers(1, 64), world_size=st.integers(1, 64))
+def test_a_batch_is_divided_into_equal_micro_steps_without_rest(windows, micro, world_size):
+    batch = BatchSettings(windows=windows, micro_windows=micro)
+    if windows % world_size:
+        with pytest.raises(SettingsError, match=f"batch.windows \\({windows}\\) must be a multiple"):
+            batch.division(world_size)
+    else:
+        size, steps = batch.division(world_size)
+        assert size * steps * world_size == windows
+        assert 1 <= size <= micro
+
+
+def test_what_differs_is_named_and_where_the_data_lie_does_not_count():
+    other = PAPER.model_copy(
+        update={
+            "seed": 3,
+            "data": Path("elsewhere"),
+            "optimizer": PAPER.optimizer.model_copy(update={"learning_rate": 1e-3}),
+            "checkpoint": PAPER.checkpoint.model_copy(update={"keep": 9}),
+        }
+    )
+    assert differences(PAPER, other) == ["seed: 0 → 3", "optimizer.learning_rate: 0.0002 → 0.001"]
+    assert differences(PAPER, PAPER) == []

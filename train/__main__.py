@@ -1,0 +1,7 @@
+"""``python -m train``: what ``torchrun -m train`` starts."""
+
+import sys
+
+from train.cli import main
+
+sys.exit(main())
