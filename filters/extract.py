@@ -20,8 +20,8 @@ Extractor = Literal["resiliparse", "trafilatura"]
 MAX_CHARACTERS = 16_000_000
 """Of HTML that are looked at once long tags are gone; the rest of a longer page is ignored."""
 MAX_DEPTH: Mapping[Extractor, int] = {"resiliparse": 2000, "trafilatura": 200}
-"""Of nested elements: libxml2 gives up at 256, resiliparse takes quadratic time. Tags that open deeper ones are
-dropped, their text stays."""
+"""Of nested elements: libxml2 gives up at 256, resiliparse takes quadratic time. On a deeper page the tags below a
+third of this are dropped (a table in a table counts one here, and is three there); their text stays."""
 MAX_TAG_CHARACTERS = 20_000
 """Of a tag with its attributes: parsers compare each attribute with all before it. A longer tag loses them."""
 
@@ -122,18 +122,19 @@ def _depth(tag: re.Pattern[str], page: str) -> int:
 
 
 def _flatten(page: str, max_depth: int) -> str:
-    """Drop the tags of elements nested deeper than ``max_depth``."""
+    """Drop the tags below a third of ``max_depth``, if the page is deeper than that."""
     if _depth(_NESTING_TAG, page) <= max_depth:
         return page
+    kept_depth = max_depth // 3
     depth = 0
 
     def shallow(match: re.Match[str]) -> str:
         nonlocal depth
         if match[1]:
             depth = max(depth - 1, 0)
-            return match[0] if depth < max_depth else ""
+            return match[0] if depth < kept_depth else ""
         depth += 1
-        return match[0] if depth <= max_depth else ""
+        return match[0] if depth <= kept_depth else ""
 
     return _NESTING_TAG.sub(shallow, page)
 
