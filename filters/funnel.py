@@ -98,6 +98,8 @@ def tally(corpus: Path) -> Tally:
 def domain(url: str | None) -> str:
     """Registered domain of a URL: ``https://news.bbc.co.uk:443/a`` belongs to ``bbc.co.uk``; "" if it has none."""
     host = (url or "").partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    if host.startswith("["):  # an IPv6 address has colons of its own
+        return host.partition("]")[0] + "]"
     return _registered(host.partition(":")[0].lower()) if host else ""
 
 

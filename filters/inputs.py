@@ -72,11 +72,20 @@ def input_files(source: str | Sequence[str]) -> list[InputFile]:
 
 
 def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None]) -> Iterator[Record]:
-    """The records of a file in order; ``consumed`` hears of the bytes of the file that are done with."""
+    """The records of a file in order; ``consumed`` hears of the bytes of the file that are done with.
+
+    Raises:
+        InputError: if the file cannot be read at all, or is not as long as it was when the job began.
+    """
     from filters.rows import read_jsonl, read_parquet
     from filters.warc import read_warc
 
     with _open(file.path) as raw:
+        if (size := raw.seek(0, 2)) != file.size:
+            raise InputError(
+                f"{file.path} had {file.size:,} bytes when the job began and has {size:,} now; run it again"
+            )
+        raw.seek(0)
         if file.format == "parquet":
             records = read_parquet(raw, max_bytes, file.path)
         elif file.format in ("warc", "wet"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,20 @@ def explain(corpus: Path, name: str) -> list[Explanation]:
     return [Explanation(row, _measured(row, rules), _limits(rules), manifest["threshold"]) for row in rows]
 
 
-def _rows(corpus: Path, manifest: Mapping[str, Any], name: str) -> Iterable[dict[str, Any]]:
-    import pyarrow.dataset as ds
+def _rows(corpus: Path, manifest: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-    matches = (ds.field("id") == name) | (ds.field("url") == name)
     for entry in manifest["files"]:
-        if entry["path"].endswith(".parquet"):
-            for row in ds.dataset(str(corpus / entry["path"])).to_table(filter=matches).to_pylist():
-                yield {"reason": None, "value": None, "limit": None, "detail": None, **row}
+        if not entry["path"].endswith(".parquet"):
+            continue
+        file = pq.ParquetFile(corpus / entry["path"])
+        for group in range(file.num_row_groups):
+            names = file.read_row_group(group, columns=["id", "url"])  # texts only where something was found
+            found = pc.or_kleene(pc.equal(names["id"], name), pc.equal(names["url"], name))
+            if pc.any(found).as_py():
+                for row in file.read_row_group(group).filter(found).to_pylist():
+                    yield {"reason": None, "value": None, "limit": None, "detail": None, **row}
 
 
 def _measured(row: Mapping[str, Any], rules: tuple[dict[str, dict[str, Any]], ...]) -> dict[str, float]:

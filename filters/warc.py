@@ -128,9 +128,13 @@ def _page(message: http.Message, headers: dict[str, str], place: Record, unread:
 
 
 def _place(headers: dict[str, str], offset: int) -> Record:
-    own_id = headers.get("warc-record-id", "").strip("<>").removeprefix("urn:uuid:")
-    url = headers.get("warc-target-uri", "").strip("<>")
+    own_id = _unbracketed(headers.get("warc-record-id", "")).removeprefix("urn:uuid:")
+    url = _unbracketed(headers.get("warc-target-uri", ""))
     return Record(offset, own_id or None, url or None)
+
+
+def _unbracketed(value: str) -> str:
+    return value[1:-1] if value.startswith("<") and value.endswith(">") else value
 
 
 def _refuse_wat(beginning: bytes, name: str) -> None:
