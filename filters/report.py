@@ -78,9 +78,8 @@ def _lead(manifest: Mapping[str, Any]) -> str:
 
 def _funnel(page: Page, manifest: Mapping[str, Any]) -> None:
     page.heading("Where the documents went")
-    rows = [(row["step"], row["dropped"], row["left"], f"{row['left_fraction']:.1%}") for row in funnel_rows(manifest)]
-    read = manifest["counts"]["read"]
-    page.table(("step", "dropped", "left", "of all"), [("read", None, read, "100.0%"), *rows])
+    rows = [(row["step"], row["dropped"], row["left"], _percent(row["left_fraction"])) for row in funnel_rows(manifest)]
+    page.table(("step", "dropped", "left", "% of all"), [("read", None, manifest["counts"]["read"], 100.0), *rows])
 
 
 def _scores(page: Page, tally: Tally, threshold: float) -> None:
@@ -115,10 +114,10 @@ def _shares(page: Page, title: str, name: str, shares: Mapping[str, Share]) -> N
     page.heading(title)
     ordered = sorted(shares.items(), key=lambda item: (-item[1].read, item[0]))
     rows = [
-        (label, share.read, share.kept, f"{share.kept / share.read:.1%}", share.kept_tokens)
+        (label, share.read, share.kept, _percent(share.kept / share.read), share.kept_tokens)
         for label, share in ordered[:_SHOWN_ROWS]
     ]
-    page.table((name, "read", "kept", "kept of read", "tokens kept"), rows)
+    page.table((name, "read", "kept", "% kept", "tokens kept"), rows)
     if len(ordered) > _SHOWN_ROWS:
         page.paragraph(f"The {_SHOWN_ROWS} largest of {len(ordered):,}.", small=True)
 
@@ -167,9 +166,13 @@ def _texts(parts: Any, rows: list[dict[str, Any]]) -> dict[str, str]:
     return dict(zip(chosen["id"].to_pylist(), chosen["text"].to_pylist(), strict=True))
 
 
-def _limits(limits: set[float]) -> str:
+def _limits(limits: set[float]) -> float | str:
     low, high = min(limits), max(limits)
-    return f"{low:g}" if low == high else f"{low:g} … {high:g}"
+    return low if low == high else f"{low:g} … {high:g}"
+
+
+def _percent(fraction: float) -> float:
+    return round(100 * fraction, 1)
 
 
 def _lost(reason: str) -> bool:
