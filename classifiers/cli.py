@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from classifiers.assignment import Annotation
 from classifiers.recipe import Recipe
 from common import command
 
@@ -20,6 +21,51 @@ app = App(
 DEFAULTS = Recipe()
 Flag = Annotated[bool, Parameter(negative=())]
 Options = Annotated[Recipe, Parameter(name="*")]
+
+
+@app.command
+def annotate(
+    *,
+    input: str,
+    out: Path,
+    settings: Annotated[Annotation, Parameter(name="*", negative=())],
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Grade documents from 0 to 5 with language models behind an OpenAI-compatible server, into a labels table.
+
+    A run that was stopped or killed goes on where it was when the same command is given again: nothing is asked or
+    paid twice.
+
+    Example: classifiers annotate --input documents.jsonl.gz --out labels.parquet --base-url http://localhost:8000/v1
+    --model NAME --max-cost 5 --price-in 0.15 --price-out 0.6
+
+    Parameters
+    ----------
+    input
+        Documents, JSONL or Parquet with id and text: file, folder, glob or URL.
+    out
+        Labels table to write: .parquet, .jsonl or .jsonl.gz. Journal, failures and manifest stand beside it.
+    settings
+        Who grades what.
+    dry_run
+        Say what would be asked and what it would cost at most, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import annotate as annotation
+    from classifiers.assignment import make_plan
+
+    annotation.checked_out(out)
+    plan = make_plan(input, settings)
+    expected = annotation.preview(plan, out)
+    if dry_run:
+        command.emit(expected, command.table([expected]), json)
+        return 0
+    with command.progress(expected["requests"], " gradings", "annotate") as bar:
+        result = annotation.annotate(plan, out, bar)
+    command.emit(result, annotation.summary(result, out), json)
+    return annotation.exit_status(result, settings.max_failed_fraction)
 
 
 @app.command
