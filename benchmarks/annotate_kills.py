@@ -3,7 +3,7 @@
     python -m benchmarks.annotate_kills --kills 50 --windows 2000
 
 Each turn starts the command, waits for a random number of requests to reach a local server that speaks the chat
-protocol, then sends SIGKILL (some turns are killed before their first request). The last turn runs to the end. Every window
+protocol, then sends SIGKILL (some turns die before their first request). The last turn runs to the end. Every window
 must have one grade in the labels and one in the journal; the cost must be the price of one answer times the windows. A
 request that was in flight at a kill may be asked again: the journal names each, and their number is at most
 kills × concurrency. Prints the counts and last one JSON row; exit status 1 if one does not hold.

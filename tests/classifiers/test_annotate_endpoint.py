@@ -161,7 +161,7 @@ def test_the_key_is_read_from_the_variable_that_is_named(monkeypatch):
     assert (read_key(None), read_key("GRADER_KEY")) == (None, "sk-1")
     for bad in ("", "schlüssel", "a\nb"):
         monkeypatch.setenv("GRADER_KEY", bad)
-        with pytest.raises(SettingsError, match="GRADER_KEY .*must hold a key"):
+        with pytest.raises(SettingsError, match=r"GRADER_KEY .*must hold a key"):
             read_key("GRADER_KEY")
 
 
