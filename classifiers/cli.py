@@ -75,6 +75,7 @@ def train(
     out: Path,
     unlabelled: str | None = None,
     recipe: Options = DEFAULTS,
+    threads: int = 1,
     dry_run: Flag = False,
     json: Flag = False,
 ) -> None:
@@ -85,11 +86,14 @@ def train(
     Parameters
     ----------
     labels
-        Labels table, JSONL or Parquet: id, text, score 0 to 5; where known kind, source, split.
+        Labels table, JSONL or Parquet: id, text, score 0 to 5; where known kind, source, split. Rows whose split is
+        "test" are left out.
     out
         Classifier directory to write.
     unlabelled
         More texts (id, text) of the kind that will be scored, to count how common words are.
+    threads
+        Folds that are trained at a time; the bytes do not depend on it.
     dry_run
         Say what would be trained and written, and stop.
     json
@@ -97,15 +101,17 @@ def train(
     """
     from classifiers import card, training
     from classifiers.labels import read_labels
+    from classifiers.model import check_target
 
-    graded = read_labels(labels)
+    graded = read_labels(labels, skip_split="test")
     if dry_run:
         plan = {"documents": len(graded), "gradings": int(graded.gradings.sum()), "out": str(out)}
         command.emit(plan | {"recipe": recipe.model_dump(mode="json")}, command.table([plan]), json)
         return
-    with command.progress(len(graded), " documents", "embed") as bar:
-        ingredients = training.prepare(recipe, graded, training.read_texts(unlabelled), bar.update)
-    classifier, unseen = training.train(ingredients, graded)
+    check_target(out)
+    with command.progress(training.work(recipe, len(graded), recipe.folds, final=True), " texts", "train") as bar:
+        ingredients = training.prepare(recipe, graded, training.read_texts(unlabelled), advance=bar.update)
+        classifier, unseen = training.train(ingredients, graded, threads=threads, advance=bar.update)
     classifier.save(out, card.pages(classifier.about, graded, unseen))
     figures = classifier.about["cross_validation"]
     command.emit({"out": str(out), "digest": classifier.digest, **figures}, training.summary(figures), json)
@@ -118,6 +124,7 @@ def evaluate(
     classifier: Path | None = None,
     folds: int | None = None,
     unlabelled: str | None = None,
+    threads: int = 1,
     json: Flag = False,
 ) -> None:
     """Measure a classifier on graded texts that it was not trained on, or cross-validate its recipe.
@@ -134,6 +141,8 @@ def evaluate(
         Train the classifier's recipe anew on all folds but one and score that one, for each of so many folds.
     unlabelled
         With --folds: what classifiers train was given under this name.
+    threads
+        Folds or batches that are computed at a time; no figure depends on it.
     json
         Print one JSON document.
     """
@@ -144,11 +153,12 @@ def evaluate(
     loaded = EducationalClassifier.load(classifier)
     graded = read_labels(labels)
     test = graded if folds else loaded.unseen(graded)
-    with command.progress(len(test), " documents", "embed") as bar:
+    with command.progress(training.work(loaded.recipe, len(test), folds), " texts", "evaluate") as bar:
         if folds:
-            figures = training.cross_validated(loaded, test, folds, training.read_texts(unlabelled), bar.update)
+            texts = training.read_texts(unlabelled)
+            figures = training.cross_validated(loaded, test, folds, texts, threads=threads, advance=bar.update)
         else:
-            figures = training.measured(loaded, test, bar.update)
+            figures = training.measured(loaded, test, threads=threads, advance=bar.update)
     figures |= {"classifier": loaded.digest, "in_training_set": len(graded) - len(test)}
     command.emit(figures, training.summary(figures), json)
 

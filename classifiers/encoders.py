@@ -101,7 +101,7 @@ class TransformerEncoder:
                 vectors[places] = self.forward([tokens[i] for i in places]).numpy()
             return len(places)
 
-        with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
             for done in pool.map(work, batches([min(len(t), self.max_tokens) for t in tokens])):
                 if advance:
                     advance(done)
@@ -125,6 +125,17 @@ class TransformerEncoder:
             pooled.append(features["sentence_embedding"])
         return torch.stack(pooled, dim=1)
 
+    def states(self, tokens: Sequence[Tokens], layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Hidden states after ``layer`` and the mask of one batch: float32[batch, longest, dimensions]."""
+        ids, mask = self.pad(tokens)
+        output = self._network(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return output.hidden_states[layer], mask
+
+    def layer_modules(self) -> list[tuple[str, torch.nn.Module]]:
+        """The layers that are kept, from the lowest, with their names in the network."""
+        name, stack = _stack(self._network, int(self._network.config.num_hidden_layers))
+        return [(f"{name}.{place}", module) for place, module in enumerate(stack)]
+
     def pad(self, tokens: Sequence[Tokens]) -> tuple[torch.Tensor, torch.Tensor]:
         """Token ids and attention mask of one batch, int64[batch, longest]."""
         import torch
@@ -146,7 +157,7 @@ class TransformerEncoder:
         """
         import torch
 
-        layers = {name: module for name, module in self.model.named_modules() if isinstance(module, torch.nn.Linear)}
+        layers = {name: module for name, module in self._network.named_modules() if isinstance(module, torch.nn.Linear)}
         for name, (up, down) in adapters.items():
             layer = layers.get(name)
             if layer is None or (up.shape[0], down.shape[1]) != tuple(layer.weight.shape):
@@ -207,7 +218,8 @@ def batches(lengths: Sequence[int]) -> list[NDArray[np.int64]]:
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread: its result then does not depend on the machine."""
     import torch
 
     before = torch.get_num_threads()
@@ -263,18 +275,23 @@ def _default_folder() -> Path:
 
 
 def _keep_layers(network: Any, count: int, reference: str) -> None:
-    """Drop the layers above ``count``; the stack is the list of as many modules as the model says it has layers."""
-    import torch
-
+    """Drop the layers above ``count``."""
     depth = int(network.config.num_hidden_layers)
     if count > depth:
         raise SettingsError(f"{reference} has {depth} layers, and layer {count} was asked for")
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, torch.nn.ModuleList) and len(child) == depth:
-                setattr(module, name, child[:count])
-                return
-    raise SettingsError(f"{reference} is not a stack of layers that can be read in the middle; use --layers 0")
+    name, stack = _stack(network, depth)
+    network.set_submodule(name, stack[:count])
+    network.config.num_hidden_layers = count
+
+
+def _stack(network: Any, depth: int) -> tuple[str, torch.nn.ModuleList]:
+    """Name and modules of the list that holds a model's layers: it has as many as the model says."""
+    import torch
+
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
+            return name, module
+    raise SettingsError(f"{type(network).__name__} is not a stack of layers that can be read in the middle: layers 0")
 
 
 def _load(folder: Path) -> SentenceTransformer:

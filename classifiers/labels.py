@@ -72,17 +72,17 @@ class Labels:
         return content_key([[i, t, s] for i, t, s in zip(self.ids, self.texts, self.scores.tolist(), strict=True)])
 
 
-def read_labels(source: str | Path | Sequence[str | Path], split: str | None = None) -> Labels:
+def read_labels(source: str | Path | Sequence[str | Path], skip_split: str | None = None) -> Labels:
     """Read a labels table (JSONL or Parquet; a file, folder or glob).
 
     Args:
         source: what :func:`common.documents.expand` takes.
-        split: keep only rows whose ``split`` says so; None keeps all.
+        skip_split: leave out the rows whose ``split`` says so.
     Raises:
         InputError: for a score outside 0–5, a text that is not a string, or an empty table; it names the row's id.
     """
     rows = read_documents(source, ("id", "text", "score"))
-    return gather(row for row in rows if split is None or row.get("split") == split)
+    return gather(row for row in rows if skip_split is None or row.get("split") != skip_split)
 
 
 def gather(rows: Any) -> Labels:

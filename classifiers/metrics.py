@@ -7,7 +7,6 @@ at least a half" stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,30 +25,13 @@ BINS = 10
 
 def auc(positive: NDArray[np.bool_], scores: Scores) -> float | None:
     """Area under the ROC curve: P(a positive scores above a negative), ties half. None without both classes."""
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return None
-    rank_sum = ranks(scores)[positive].sum()
-    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+    return _auc(positive, ranks(scores))
 
 
 def best_f1(positive: NDArray[np.bool_], scores: Scores) -> dict[str, float] | None:
     """The cut with the highest F1: ``{f1, precision, recall, cut}``; kept is score ≥ cut. None without positives."""
-    if not positive.any():
-        return None
     order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(positive[order])
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # a cut cannot part equal scores
-    kept, found = ends + 1, hits[ends]
-    f1 = 2 * found / (kept + hits[-1])
-    best = int(f1.argmax())
-    return {
-        "f1": float(f1[best]),
-        "precision": float(found[best] / kept[best]),
-        "recall": float(found[best] / hits[-1]),
-        "cut": float(scores[order][ends[best]]),
-    }
+    return _best_f1(positive[order], scores[order])
 
 
 def decision(positive: NDArray[np.bool_], kept: NDArray[np.bool_]) -> dict[str, float]:
@@ -62,10 +44,7 @@ def decision(positive: NDArray[np.bool_], kept: NDArray[np.bool_]) -> dict[str, 
 
 def spearman(left: Scores, right: Scores) -> float | None:
     """Rank correlation, ties at their mean rank. None if one side is constant."""
-    first, second = ranks(left), ranks(right)
-    if not np.ptp(first) or not np.ptp(second):
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
+    return _correlation(ranks(left), ranks(right))
 
 
 def quadratic_kappa(left: Scores, right: Scores) -> float | None:
@@ -113,39 +92,77 @@ def report(
         ``{value, low, high}``, None where it is undefined.
     """
     scores: Scores = np.asarray(given, np.float64)
+    likely = np.asarray(probabilities, np.float64)
+    value = _figures(scores, truth, likely)
     draws = _resamples(np.arange(len(truth)) if groups is None else groups, seed)
+    drawn = [_figures(scores[i], truth[i], likely[i]) for i in draws]
 
-    def interval(figure: Callable[[NDArray[np.int64]], float | None]) -> dict[str, float] | None:
-        value = figure(np.arange(len(truth)))
-        if value is None:
+    def interval(name: str) -> dict[str, float] | None:
+        if value[name] is None:
             return None
-        drawn = [d for d in map(figure, draws) if d is not None]
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        return {"value": round(value, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+        low, high = np.quantile([d[name] for d in drawn if d[name] is not None], [0.025, 0.975])
+        return {"value": round(float(value[name]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
     def at(threshold: int) -> dict[str, Any]:
         positive = truth >= threshold
-        likely = np.asarray(probabilities[:, threshold - 1], np.float64)
-        sweep = best_f1(positive, scores)
+        best = best_f1(positive, scores)
         return {
             "positives": int(positive.sum()),
-            "auc": interval(lambda i: auc(positive[i], scores[i])),
-            "best_f1": interval(lambda i: (best_f1(positive[i], scores[i]) or {}).get("f1")),
-            "best_cut": {name: round(value, 4) for name, value in sweep.items()} if sweep else None,
-            **{
-                name: interval(lambda i, name=name: decision(positive[i], likely[i] >= 0.5)[name])  # type: ignore[misc]
-                for name in ("f1", "precision", "recall")
-            },
-            "calibration_error": round(calibration_error(positive, likely), 4),
+            **{name: interval(f"{name} {threshold}") for name in ("auc", "best_f1", "f1", "precision", "recall")},
+            "best_cut": {name: round(number, 4) for name, number in best.items()} if best else None,
+            "calibration_error": round(calibration_error(positive, likely[:, threshold - 1]), 4),
         }
 
-    return {
-        "documents": len(truth),
-        "spearman": interval(lambda i: spearman(scores[i], truth[i])),
-        "quadratic_kappa": interval(lambda i: quadratic_kappa(scores[i], truth[i])),
-        "mean_absolute_error": interval(lambda i: float(np.abs(scores[i] - truth[i]).mean())),
-        "thresholds": {str(t): at(t) for t in THRESHOLDS},
+    overall = {name: interval(name) for name in ("spearman", "quadratic_kappa", "mean_absolute_error")}
+    return {"documents": len(truth)} | overall | {"thresholds": {str(t): at(t) for t in THRESHOLDS}}
+
+
+def _figures(scores: Scores, truth: Scores, likely: Scores) -> dict[str, Any]:
+    """All figures of one sample; what they share, the order of the scores, is found once."""
+    rank, order = ranks(scores), np.argsort(-scores, kind="stable")
+    found: dict[str, Any] = {
+        "spearman": _correlation(rank, ranks(truth)),
+        "quadratic_kappa": quadratic_kappa(scores, truth),
+        "mean_absolute_error": np.abs(scores - truth).mean(),
     }
+    for threshold in THRESHOLDS:
+        positive = truth >= threshold
+        found[f"auc {threshold}"] = _auc(positive, rank)
+        found[f"best_f1 {threshold}"] = (_best_f1(positive[order], scores[order]) or {}).get("f1")
+        at_half = decision(positive, likely[:, threshold - 1] >= 0.5)
+        found |= {f"{name} {threshold}": number for name, number in at_half.items()}
+    return found
+
+
+def _auc(positive: NDArray[np.bool_], rank: Scores) -> float | None:
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    return float((rank[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _best_f1(positive: NDArray[np.bool_], falling: Scores) -> dict[str, float] | None:
+    """:func:`best_f1` of scores that are in falling order already."""
+    hits = np.cumsum(positive)
+    if not len(hits) or not hits[-1]:
+        return None
+    ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # a cut cannot part equal scores
+    kept, found = ends + 1, hits[ends]
+    f1 = 2 * found / (kept + hits[-1])
+    best = int(f1.argmax())
+    return {
+        "f1": float(f1[best]),
+        "precision": float(found[best] / kept[best]),
+        "recall": float(found[best] / hits[-1]),
+        "cut": float(falling[ends[best]]),
+    }
+
+
+def _correlation(left: Scores, right: Scores) -> float | None:
+    if not np.ptp(left) or not np.ptp(right):
+        return None
+    return float(np.corrcoef(left, right)[0, 1])
 
 
 def _bins(positive: NDArray[np.bool_], probability: Scores) -> list[tuple[NDArray[np.int64], float, float]]:

@@ -24,7 +24,7 @@ from classifiers import heads
 from classifiers.calibration import THRESHOLDS, Calibration
 from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, folder_digest, resolve
 from classifiers.labels import Labels, fingerprint
-from classifiers.recipe import STATIC, Part, layer_name
+from classifiers.recipe import STATIC, Part, Recipe, layer_name
 from classifiers.windows import Window, cut, share_seen
 from common.errors import InputError, IntegrityError, SettingsError
 from common.files import check_files, content_key, publish_folder, read_json, sha256_of
@@ -112,6 +112,17 @@ class EducationalClassifier:
         """Raw scores: the weighted sum of the parts."""
         return sum_of_parts(self.description.parts, self.heads, features)
 
+    @property
+    def recipe(self) -> Recipe:
+        """How it was made.
+
+        Raises:
+            InputError: if the classifier does not say.
+        """
+        if "recipe" not in self.about:
+            raise InputError("this classifier does not record its recipe, so it cannot be trained again")
+        return Recipe.parse(self.about["recipe"], where="the classifier's recipe")
+
     @cached_property
     def digest(self) -> str:
         """Identity of everything that changes a score; equal digests score equally."""
@@ -148,10 +159,8 @@ class EducationalClassifier:
         """
         from safetensors.numpy import save_file
 
-        final = Path(path)
-        if final.exists() and not (final / DESCRIPTION).is_file() and any(final.iterdir() if final.is_dir() else [1]):
-            raise SettingsError(f"{path} exists and is not a classifier directory; name a new one")
-        with publish_folder(final) as folder:
+        check_target(path)
+        with publish_folder(path) as folder:
             save_file(self._arrays(), folder / WEIGHTS)
             save_file(self.training_set, folder / TRAINING_SET)
             for name, content in (pages or {}).items():
@@ -210,6 +219,17 @@ class EducationalClassifier:
         for place, head in enumerate(self.heads):
             arrays |= {f"part/{place}/{name}": array for name, array in head.items()}
         return arrays
+
+
+def check_target(path: Path | str) -> None:
+    """Refuse to replace anything but a classifier directory.
+
+    Raises:
+        SettingsError: if ``path`` is a file, or a folder that holds something else.
+    """
+    target = Path(path)
+    if target.exists() and not (target / DESCRIPTION).is_file() and (target.is_file() or any(target.iterdir())):
+        raise SettingsError(f"{path} exists and is not a classifier directory; name a new one")
 
 
 def read_features(
@@ -292,6 +312,10 @@ def _from_arrays(description: Description, arrays: Arrays, folder: Path) -> Educ
         return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
 
     adapters = below("adapter/")
+    given = {*map(layer_name, description.layers), *([STATIC] if below("static/") else [])}
+    lacking = sorted({name for part in description.parts for name in part.reads} - given)
+    if lacking:
+        raise IntegrityError(f"{folder / DESCRIPTION}: a part reads {lacking[0]!r}, which the encoders do not give")
     try:
         return EducationalClassifier(
             description=description,

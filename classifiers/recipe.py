@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from classifiers.windows import Window
 from common.settings import Settings
@@ -30,6 +30,20 @@ class Part(Settings):
     weight: float = Field(default=1.0, description="weight in the raw score")
 
 
+class FineTuning(Settings):
+    """How the top of the encoder is trained on the labels."""
+
+    layers: PositiveInt = Field(default=1, description="layers that are trained, from the highest that is read down")
+    rank: PositiveInt = Field(default=16, description="rank of the change to each weight")
+    epochs: PositiveInt = Field(default=5, description="passes over the labels")
+    batch_documents: PositiveInt = Field(default=16, description="texts a step")
+    token_share: float = Field(default=0.35, gt=0, le=1, description="share of a text's tokens that a pass reads")
+    learning_rate: PositiveFloat = Field(default=1e-3, description="of the changes to weights")
+    head_rate: PositiveFloat = Field(default=2e-3, description="learning rate of the heads")
+    kind_weight: NonNegativeFloat = Field(default=0.3, description="weight of the kind of text as a second target")
+    blend: float = Field(default=0.6, ge=0, le=1, description="weight of the tuned layer in the score; rest: the head")
+
+
 class Recipe(Settings):
     """Encoder, window, features and head of a classifier."""
 
@@ -47,11 +61,19 @@ class Recipe(Settings):
         default=64, description="columns of the static encoder that is distilled from it; 0: none"
     )
     head: HeadName = Field(default="svr", description="head on the features")
+    fine_tune: FineTuning | None = Field(default=None, description="train the encoder's top as well; none: leave it")
     folds: int = Field(default=5, ge=2, description="folds of the cross-validation that calibrates the scores")
-    seed: NonNegativeInt = Field(default=0, description="of the folds, and of heads that draw")
+    seed: NonNegativeInt = Field(default=0, description="of the folds, and of what draws")
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What is fitted."""
-        names = [layer_name(layer) for layer in self.layers]
-        return (Part(head=self.head, reads=(*names, *([STATIC] if self.static_dimensions else []))),)
+        """What the raw score is made of; a tuned layer has a head of its own, which was trained with it."""
+        static = [STATIC] if self.static_dimensions else []
+        if self.fine_tune is None:
+            return (Part(head=self.head, reads=(*map(layer_name, self.layers), *static)),)
+        highest = max(self.layers)
+        frozen = [layer_name(layer) for layer in self.layers if layer <= highest - self.fine_tune.layers]
+        return (
+            Part(head="logistic", reads=(layer_name(highest),), weight=self.fine_tune.blend),
+            Part(head=self.head, reads=(*frozen, *static), weight=1 - self.fine_tune.blend),
+        )

@@ -7,6 +7,7 @@ or its other gradings. The calibration of a fold's scores is fitted on the other
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,17 @@ import numpy as np
 from classifiers import heads
 from classifiers.calibration import THRESHOLDS, fit_calibration
 from classifiers.distill import distill
-from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder
+from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, one_torch_thread
+from classifiers.finetune import Tuned, fine_tune, lower_states, tuned_features
 from classifiers.labels import Labels, folds
 from classifiers.metrics import report
 from classifiers.model import Description, EducationalClassifier, read_features, sum_of_parts, training_set
-from classifiers.recipe import Recipe
+from classifiers.recipe import Recipe, layer_name
 from classifiers.rubric import RUBRIC_SHA256
 from classifiers.windows import cut
 from common.command import table
 from common.documents import read_documents
-from common.errors import InputError, SettingsError
+from common.errors import SettingsError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,12 +55,22 @@ class Ingredients:
     encoder: TransformerEncoder
     static: StaticEncoder | None
     features: dict[str, NDArray[np.float32]]
+    states: Sequence[NDArray[np.float16]] = ()  # what enters the layers that are fine-tuned
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learned from labels."""
+
+    heads: tuple[Arrays, ...]  # one a part of the recipe
+    tuned: Tuned | None = None
 
 
 def prepare(
     recipe: Recipe,
     labels: Labels,
     unlabelled: Sequence[str] = (),
+    *,
     advance: Callable[[int], object] | None = None,
 ) -> Ingredients:
     """Load and distil the encoders and embed every window once."""
@@ -72,24 +84,77 @@ def prepare(
             )
         more: list[Tokens] = [*tokens, *encoder.tokenize([cut(text, recipe.window) for text in unlabelled])]
         static = distill(encoder, more, recipe.static_dimensions)
-    return Ingredients(recipe, encoder, static, read_features(encoder, static, tokens, advance=advance))
+    states = lower_states(encoder, tokens, recipe.fine_tune) if recipe.fine_tune else ()
+    return Ingredients(recipe, encoder, static, read_features(encoder, static, tokens, advance=advance), states)
 
 
-def cross_validate(ingredients: Ingredients, labels: Labels, count: int) -> OutOfFold:
+def work(recipe: Recipe, documents: int, count: int | None, final: bool = False) -> int:
+    """Texts that pass through the encoder or its top, for a progress bar: cross-validation, and a last fit on all."""
+    fits = (count - 1 if count else 0) + final
+    return documents * (1 + (recipe.fine_tune.epochs * fits if recipe.fine_tune else 0))
+
+
+def fit(
+    ingredients: Ingredients,
+    labels: Labels,
+    places: NDArray[np.int64],
+    seed: int,
+    *,
+    advance: Callable[[int], object] | None = None,
+) -> Fitted:
+    """Learn from the labels at ``places``: first the top of the encoder, if the recipe says so, then the heads."""
+    recipe, chosen = ingredients.recipe, labels.take(places)
+    tuned = None
+    if recipe.fine_tune:
+        states = [ingredients.states[i] for i in places]
+        tuned = fine_tune(ingredients.encoder, states, chosen, recipe.fine_tune, seed, advance=advance)
+    features = {name: values[places] for name, values in ingredients.features.items()}
+    fitted = [
+        heads.fit(part.head, [features[name] for name in part.reads], chosen.scores, seed)
+        for part in recipe.parts[bool(tuned) :]
+    ]
+    return Fitted((tuned.head, *fitted) if tuned else tuple(fitted), tuned)
+
+
+def predict(ingredients: Ingredients, fitted: Fitted, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Raw scores of the windows at ``places``."""
+    recipe = ingredients.recipe
+    features = {name: values[places] for name, values in ingredients.features.items()}
+    if fitted.tuned and recipe.fine_tune:
+        states = [ingredients.states[i] for i in places]
+        features[layer_name(max(recipe.layers))] = tuned_features(
+            ingredients.encoder, fitted.tuned, recipe.fine_tune, states
+        )
+    return sum_of_parts(recipe.parts, fitted.heads, features)
+
+
+def cross_validate(
+    ingredients: Ingredients,
+    labels: Labels,
+    count: int,
+    *,
+    threads: int = 1,
+    advance: Callable[[int], object] | None = None,
+) -> OutOfFold:
     """Score every window by a model fitted on the other folds; groups of near-duplicates stay in one fold.
 
     Args:
         ingredients: of :func:`prepare`, for the same labels.
         labels: the gradings.
         count: number of folds.
+        threads: folds at a time; the result does not depend on it.
+        advance: called with the number of texts that were trained on, for a progress bar; see :func:`work`.
     """
-    recipe = ingredients.recipe
-    fold = folds(labels, count, recipe.seed)
+    fold = folds(labels, count, ingredients.recipe.seed)
     raw = np.empty(len(labels))
-    for number in range(count):
+
+    def score_fold(number: int) -> None:
         inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        fitted = fit_parts(recipe, _rows(ingredients.features, outside), labels.scores[outside])
-        raw[inside] = sum_of_parts(recipe.parts, fitted, _rows(ingredients.features, inside))
+        fitted = fit(ingredients, labels, outside, ingredients.recipe.seed + 1 + number, advance=advance)
+        raw[inside] = predict(ingredients, fitted, inside)
+
+    with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(score_fold, range(count)))
     scores = np.empty(len(labels), np.float32)
     probabilities = np.empty((len(labels), len(THRESHOLDS)), np.float32)
     for number in range(count):
@@ -101,10 +166,18 @@ def cross_validate(ingredients: Ingredients, labels: Labels, count: int) -> OutO
     return OutOfFold(raw, scores, probabilities)
 
 
-def train(ingredients: Ingredients, labels: Labels) -> tuple[EducationalClassifier, OutOfFold]:
+def train(
+    ingredients: Ingredients,
+    labels: Labels,
+    *,
+    threads: int = 1,
+    advance: Callable[[int], object] | None = None,
+) -> tuple[EducationalClassifier, OutOfFold]:
     """Fit on all labels; calibrate on cross-validated scores, which also give the figures it is published with."""
     recipe = ingredients.recipe
-    unseen = cross_validate(ingredients, labels, recipe.folds)
+    unseen = cross_validate(ingredients, labels, recipe.folds, threads=threads, advance=advance)
+    with one_torch_thread():
+        fitted = fit(ingredients, labels, np.arange(len(labels)), recipe.seed, advance=advance)
     classifier = EducationalClassifier(
         description=Description(
             kind="educational_classifier",
@@ -116,8 +189,9 @@ def train(ingredients: Ingredients, labels: Labels) -> tuple[EducationalClassifi
             parts=recipe.parts,
         ),
         calibration=fit_calibration(unseen.raw, labels.scores),
-        heads=fit_parts(recipe, ingredients.features, labels.scores),
+        heads=fitted.heads,
         static=ingredients.static,
+        adapters=fitted.tuned.adapters if fitted.tuned else {},
         training_set=training_set(labels),
         about={
             "recipe": recipe.model_dump(mode="json"),
@@ -138,25 +212,25 @@ def cross_validated(
     labels: Labels,
     count: int,
     unlabelled: Sequence[str] = (),
+    *,
+    threads: int = 1,
     advance: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Figures of the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``.
-
-    Raises:
-        InputError: if the classifier does not say how it was made.
-    """
-    if "recipe" not in classifier.about:
-        raise InputError("this classifier does not record its recipe, so it cannot be cross-validated")
-    recipe = Recipe.parse(classifier.about["recipe"], where="the classifier's recipe")
-    ingredients = prepare(recipe, labels, unlabelled, advance)
-    return {"folds": count} | cross_validate(ingredients, labels, count).report(labels)
+    """Figures of the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``."""
+    ingredients = prepare(classifier.recipe, labels, unlabelled, advance=advance)
+    unseen = cross_validate(ingredients, labels, count, threads=threads, advance=advance)
+    return {"folds": count} | unseen.report(labels)
 
 
 def measured(
-    classifier: EducationalClassifier, labels: Labels, advance: Callable[[int], object] | None = None
+    classifier: EducationalClassifier,
+    labels: Labels,
+    *,
+    threads: int = 1,
+    advance: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
     """Figures of a classifier as it stands; ``labels`` must be new to it (:meth:`EducationalClassifier.unseen`)."""
-    found = classifier.measure(labels.texts, advance=advance)
+    found = classifier.measure(labels.texts, threads, advance)
     return report(found.scores, labels.scores, found.probabilities, labels.groups)
 
 
@@ -180,16 +254,3 @@ def summary(figures: Mapping[str, Any]) -> str:
         for threshold, at in figures["thresholds"].items()
     ]
     return "\n\n".join([table([{"documents": figures["documents"]} | overall]), table(rows)])
-
-
-def fit_parts(
-    recipe: Recipe, features: dict[str, NDArray[np.float32]], scores: NDArray[np.float64]
-) -> tuple[Arrays, ...]:
-    """Fit every part of a recipe."""
-    return tuple(
-        heads.fit(part.head, [features[source] for source in part.reads], scores, recipe.seed) for part in recipe.parts
-    )
-
-
-def _rows(features: dict[str, NDArray[np.float32]], places: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    return {source: values[places] for source, values in features.items()}
