@@ -91,6 +91,7 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
     blend.use(settings.steps * settings.batch.windows)  # refuses more repeats than the mixture allows
     done = run.finished(out, settings)
     if done:
+        _check_blend(done["blend_digest"], blend, settings, out)
         return Outcome(settings.steps, settings.steps, done["tokens"], done["loss"], made_steps=0)
     settings = engines.resolved(settings)
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
@@ -198,12 +199,8 @@ class _Run:
         steps = engines.summed([float(newest.step if newest else 0)], self.engine.device)[0]
         if steps != (newest.step if newest else 0) * self.here.size:
             raise IntegrityError(f"the processes do not see the same checkpoints in {self.out}: it must be shared")
-        if newest and newest.manifest["blend_digest"] != self.blend.digest:
-            raise IntegrityError(
-                f"the mixture or the shards in {self.settings.data} are not those that {newest.path} was trained on: "
-                "give --data the same shards, or begin again with another --out"
-            )
         if newest:
+            _check_blend(newest.manifest["blend_digest"], self.blend, self.settings, newest.path)
             engines.restore(self.engine, newest)
             self.totals, self.loss = dict(newest.manifest["tokens"]), float(newest.manifest["loss"])
             if self.here.is_first:
@@ -249,6 +246,14 @@ class _Run:
         parts = [torch.empty_like(mine) for _ in range(self.here.size)]
         torch.distributed.all_gather(parts, mine)
         return [column.numpy() for column in torch.cat(parts, dim=1).cpu()]
+
+
+def _check_blend(digest: str, blend: BlendData, settings: TrainSettings, trained: Path) -> None:
+    if digest != blend.digest:
+        raise IntegrityError(
+            f"the mixture {settings.mixture} or the shards in {settings.data} are not those that {trained} was trained "
+            "on: give --data the same shards, or begin again with another --out"
+        )
 
 
 def _quiet(_: str) -> None:

@@ -133,6 +133,14 @@ def test_other_shards_under_a_begun_run_are_refused(broken, settings, data, tmp_
         train(settings.model_copy(update={"data": tmp_path / "data"}), broken)
 
 
+def test_a_finished_run_on_other_shards_is_not_passed_off_as_done(unbroken, settings, data, tmp_path):
+    shutil.copytree(data, tmp_path / "data")
+    shutil.rmtree(tmp_path / "data" / "code")
+    make_source(tmp_path / "data", "code", count=61)
+    with pytest.raises(IntegrityError, match="not those that .*unbroken was trained on"):
+        train(settings.model_copy(update={"data": tmp_path / "data"}), unbroken)
+
+
 def test_more_repeats_than_the_mixture_allows_are_refused_before_anything_is_written(settings, tmp_path):
     half = str(Fraction(1, 2))
     recipe = {"sources": {"web": {"weight": half, "max_repeats": 1}, "code": {"weight": half}}}
