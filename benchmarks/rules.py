@@ -1,11 +1,12 @@
 """Our quality rules beside datatrove's, in one run: do they agree, and what does a page cost?
 
-    python benchmarks/rules.py --crawl 'crawl/pages-0*.warc.gz' --documents 400 --repeats 3
+    python benchmarks/rules.py --crawl 'crawl/pages-0*.warc.gz' --timed 300 --repeats 3
 
 Every rule set is tried by itself on the extracted text, and then all four in the order of the FineWeb recipe, where a
 page ends at its first rejection and C4 changes the text for those after it. Two agree on a page if both reject it or
-both keep the same text. Each repeat starts with nothing remembered; times are of the process, medians of the repeats.
-Prints a table, the disagreements, and last one JSON row.
+both keep the same text; that is asked of every page. Some of them, spread evenly, are timed; each repeat starts with
+nothing remembered; times are of the process, medians of the repeats. Prints the disagreements, a table, and last one
+JSON row.
 """
 
 from __future__ import annotations
@@ -28,25 +29,33 @@ from filters.words import Words
 
 Verdict = tuple[str | None, str]
 """Why the page is rejected, if it is; and the text that is kept."""
+CHAINS = {name: [name] for name in RULES} | {"together": list(RULES)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--crawl", required=True, help="glob of WARC files")
     parser.add_argument("--extractor", default="resiliparse", choices=["resiliparse", "trafilatura"])
-    parser.add_argument("--documents", type=int, default=400, help="spread evenly over the crawl; 0: all")
+    parser.add_argument("--every", type=int, default=1, help="take one page of so many")
+    parser.add_argument("--timed", type=int, default=300, help="pages to time, spread evenly over those")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
 
-    texts = spread(list(read_texts(options.crawl, options.extractor)), options.documents)
-    rows, disagreements = compare(texts, options.repeats)
+    texts = list(read_texts(options.crawl, options.extractor))[:: options.every]
+    verdicts = compare(texts)
+    for name, pairs in verdicts.items():
+        for number, (ours, theirs) in enumerate(pairs):
+            if not agree(ours, theirs):
+                print(f"{name}, text {number}: we say {ours[0]}, they {theirs[0]}")
+    rows = [
+        agreement(name, pairs) | cost(name, spread(texts, options.timed), options.repeats)
+        for name, pairs in verdicts.items()
+    ]
     print(table(rows))
-    for line in disagreements:
-        print(line)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     machine = {"machine": platform.machine(), "python": platform.python_version()}
-    figures = {"documents": len(texts), "repeats": options.repeats, "rows": rows, "disagreements": len(disagreements)}
-    print(json.dumps({"benchmark": "rules", "commit": commit.stdout.strip()} | machine | vars(options) | figures))
+    head = {"benchmark": "rules", "commit": commit.stdout.strip()}
+    print(json.dumps(head | machine | vars(options) | {"documents": len(texts), "rows": rows}))
 
 
 def read_texts(crawl: str, extractor: Any) -> Iterator[str]:
@@ -60,31 +69,33 @@ def read_texts(crawl: str, extractor: Any) -> Iterator[str]:
 
 
 def spread(texts: list[str], count: int) -> list[str]:
-    """``count`` of the texts, evenly spaced; all of them for 0."""
-    return texts if not 0 < count < len(texts) else [texts[i * len(texts) // count] for i in range(count)]
+    """``count`` of the texts, evenly spaced, or all of them if they are fewer."""
+    return texts if count >= len(texts) else [texts[i * len(texts) // count] for i in range(count)]
 
 
-def compare(texts: Sequence[str], repeats: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """A row for each rule set and one for all together; and a line for every text on which the two differ."""
-    rows, disagreements = [], []
-    for name in [*RULES, "together"]:
-        names = list(RULES) if name == "together" else [name]
-        ours, our_ms = run(our_rules(names), texts, repeats)
-        theirs, their_ms = run(their_rules(names), texts, repeats)
-        differing = [i for i in range(len(texts)) if not agree(ours[i], theirs[i])]
-        disagreements += [f"{name}, text {i}: we say {ours[i][0]}, they {theirs[i][0]}" for i in differing]
-        rows.append(
-            {
-                "rules": name,
-                "agreement": 1 - len(differing) / len(texts),
-                "differing": len(differing),
-                "kept": sum(reason is None for reason, _ in ours),
-                "ms a page": statistics.median(our_ms),
-                "datatrove ms": statistics.median(their_ms),
-                "ratio": statistics.median(their_ms) / statistics.median(our_ms),
-            }
-        )
-    return rows, disagreements
+def compare(texts: Sequence[str]) -> dict[str, list[tuple[Verdict, Verdict]]]:
+    """Ours and theirs on every text, for each rule set and for all together."""
+    ours = {name: our_rules(names) for name, names in CHAINS.items()}
+    theirs = {name: their_rules(names) for name, names in CHAINS.items()}
+    verdicts: dict[str, list[tuple[Verdict, Verdict]]] = {name: [] for name in CHAINS}
+    for text in texts:
+        for name in CHAINS:
+            verdicts[name].append((ours[name](text), theirs[name](text)))
+    return verdicts
+
+
+def agreement(name: str, pairs: Sequence[tuple[Verdict, Verdict]]) -> dict[str, Any]:
+    """The share of texts on which the two agree, and how many we keep."""
+    differing = sum(not agree(*pair) for pair in pairs)
+    kept = sum(ours[0] is None for ours, _ in pairs)
+    return {"rules": name, "agreement": 1 - differing / len(pairs), "differing": differing, "kept": kept}
+
+
+def cost(name: str, texts: Sequence[str], repeats: int) -> dict[str, float]:
+    """Milliseconds a text, ours and theirs, and how many times as much theirs is."""
+    ours = statistics.median(milliseconds(our_rules(CHAINS[name]), texts, repeats))
+    theirs = statistics.median(milliseconds(their_rules(CHAINS[name]), texts, repeats))
+    return {"ms a page": ours, "datatrove ms": theirs, "ratio": theirs / ours}
 
 
 def agree(ours: Verdict, theirs: Verdict) -> bool:
@@ -92,20 +103,20 @@ def agree(ours: Verdict, theirs: Verdict) -> bool:
     return (ours[0] is None) == (theirs[0] is None) and (ours[0] is not None or ours[1] == theirs[1])
 
 
-def run(rules: Callable[[str], Verdict], texts: Sequence[str], repeats: int) -> tuple[list[Verdict], list[float]]:
-    """Verdicts, and milliseconds a text of each repeat."""
+def milliseconds(rules: Callable[[str], Verdict], texts: Sequence[str], repeats: int) -> list[float]:
+    """Milliseconds a text of each repeat, from a cold start."""
     from datatrove.utils.text import split_into_parts
 
-    milliseconds = []
-    verdicts: list[Verdict] = []
     rules("Load what is loaded once.")
+    times = []
     for _ in range(repeats):
         english.forget()
         split_into_parts.cache_clear()
         start = time.process_time()
-        verdicts = [rules(text) for text in texts]
-        milliseconds.append((time.process_time() - start) / len(texts) * 1000)
-    return verdicts, milliseconds
+        for text in texts:
+            rules(text)
+        times.append((time.process_time() - start) / len(texts) * 1000)
+    return times
 
 
 def our_rules(names: Sequence[str]) -> Callable[[str], Verdict]:
