@@ -141,14 +141,10 @@ def build(settings: TrainSettings, here: World) -> Any:
         weight_decay=settings.optimizer.weight_decay,
         fused=True,
     )
-    frequencies = phi.model.rotary_emb.inv_freq.clone()
     with contextlib.redirect_stdout(sys.stderr):
         engine, *_ = deepspeed.initialize(
             model=LanguageModel(phi), optimizer=optimizer, config=deepspeed_config(settings, here.size)
         )
-    # In half precision DeepSpeed rounds buffers too: rotary frequencies would be off by up to 2⁻¹¹ (fp16) or 2⁻⁸ (bf16)
-    # of themselves, which at position 2,048 is a radian or more, and the exported model would not be the trained one.
-    phi.model.rotary_emb.inv_freq = frequencies.to(engine.device)
     return engine
 
 

@@ -35,10 +35,19 @@ def test_a_model_larger_than_the_memory_is_refused_with_its_size(settings, alone
         engines.build(settings, alone)
 
 
-def test_half_precision_keeps_the_rotary_frequencies_exact(settings, alone):
+def test_half_precision_trains_and_keeps_the_rotary_frequencies_exact(settings, alone):
+    # rounded to bf16, the angles at position 2,048 would be off by several radians
     half = settings.model_copy(update={"precision": "bf16", "attention": "sdpa"})
     engine = engines.build(half, alone)
     assert engine.module.phi.lm_head.weight.dtype == torch.bfloat16
+    tokens = torch.arange(66).reshape(2, 33)
+    losses = []
+    for _ in range(4):  # two micro-steps each
+        losses.append(engine(tokens))
+        engine.backward(losses[-1])
+        engine.step()
+    assert losses[0].item() == pytest.approx(10.84, abs=0.1)  # ln 51,200
+    assert losses[0] == losses[1] > losses[2]
     frequencies = engine.module.phi.model.rotary_emb.inv_freq.cpu()
     expected = 10_000.0 ** -(torch.arange(0, 16, 2) / 16)
     torch.testing.assert_close(frequencies, expected, rtol=1e-6, atol=0)

@@ -137,7 +137,7 @@ def test_a_finished_run_on_other_shards_is_not_passed_off_as_done(unbroken, sett
     shutil.copytree(data, tmp_path / "data")
     shutil.rmtree(tmp_path / "data" / "code")
     make_source(tmp_path / "data", "code", count=61)
-    with pytest.raises(IntegrityError, match="not those that .*unbroken was trained on"):
+    with pytest.raises(IntegrityError, match=r"not those that .*unbroken was trained on"):
         train(settings.model_copy(update={"data": tmp_path / "data"}), unbroken)
 
 
