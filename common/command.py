@@ -32,6 +32,7 @@ def run(app: App, arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         app.config = _config_file(words)
+        app.suppress_keyboard_interrupt = False  # cyclopts would leave in silence; we say so below
         status = app(
             words,
             exit_on_error=False,

@@ -37,6 +37,17 @@ def test_an_error_of_the_family_is_one_line_and_exit_status_two(capsys: pytest.C
     assert capsys.readouterr().err == "sample: cannot read a.txt: it is not there\n"
 
 
+@app.command
+def interrupted() -> None:
+    """Be interrupted."""
+    raise KeyboardInterrupt
+
+
+def test_an_interrupt_is_told_and_exits_as_a_shell_expects(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(app, ["interrupted"]) == 130
+    assert capsys.readouterr().err == "sample: interrupted\n"
+
+
 def test_an_error_outside_the_family_is_a_bug_and_keeps_its_traceback() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
         run(app, ["fail", "--kind", "other"])
