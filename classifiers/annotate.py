@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from classifiers.agreement import agreement
 from classifiers.assignment import CARRIED, Annotator, Extract, Plan, failed
+from classifiers.endpoint import read_key
 from classifiers.grading import Outcome, grade_all, meter_of, prompt_bytes
 from classifiers.journal import Journal, Ledger, Problem, read_events
 from classifiers.prompt import PROMPT_SHA256, Grade, messages
@@ -75,8 +76,9 @@ def annotate(plan: Plan, out: Path, bar: tqdm[Any] | None = None) -> dict[str, A
             bar.update(done)
 
     checked_out(out)
+    secret = read_key(plan.settings.api_key_env)
     with Journal(journal_path(out)) as journal:
-        outcome = grade_all(plan, journal, progress)
+        outcome = grade_all(plan, journal, secret, progress)
         return _write(plan, out, journal.ledger, outcome)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from classifiers.endpoint import checked_url
 from classifiers.windows import Window, cut
 from common.documents import read_documents
 from common.errors import InputError
@@ -66,6 +67,7 @@ class Annotation(Settings):
     def _consistent(self) -> Self:
         if len(set(self.model)) < len(self.model):
             raise ValueError("--model names one model twice; for several gradings by it use --gradings")
+        checked_url(self.base_url)
         request = self.request  # read now, so that a bad --extra is refused at once
         if self.gradings > 1 and request.get("temperature") == 0:
             raise ValueError(f"--gradings {self.gradings} at --temperature 0 would be copies; give a temperature above")

@@ -27,7 +27,6 @@ from classifiers.endpoint import (
     RefusedError,
     TryAgainError,
     backoff_s,
-    read_key,
 )
 from classifiers.journal import Journal, Ledger, Problem
 from classifiers.prompt import ReplyError, messages, parse
@@ -67,14 +66,18 @@ def prompt_bytes(chat: list[dict[str, str]]) -> int:
     return sum(len(message["content"].encode()) for message in chat)
 
 
-def grade_all(plan: Plan, journal: Journal, progress: Callable[[int, str], object]) -> Outcome:
+def grade_all(plan: Plan, journal: Journal, key: str | None, progress: Callable[[int, str], object]) -> Outcome:
     """Ask for every grading that the journal lacks.
 
+    Args:
+        plan: what to grade.
+        journal: open; it takes every event.
+        key: of the server, for the header; it goes nowhere else.
+        progress: called with gradings done since the last call, and the state in a few words.
     Raises:
         EndpointError: if the server refuses, or fails too often in a row.
         KeyboardInterrupt: on SIGINT or SIGTERM, when the requests in flight have come back.
     """
-    key = read_key(plan.settings.api_key_env)
     run = _Run(plan, journal, progress)
     asyncio.run(run.go(key))
     if run.error:
@@ -159,6 +162,7 @@ class _Run:
             try:
                 answer = await self._endpoint.ask({name: v for name, v in request.items() if v is not None})
             except TryAgainError as error:
+                self._hold(error.wait_s)
                 maybe_paid = at_most if error.billed else 0.0
                 if not error.billed:
                     await journal.append("unbilled", key)
@@ -198,11 +202,10 @@ class _Run:
             self._meter.observe(model, size, prompt, reply)
         if prompt is None:
             prompt = self._meter.tokens(model, size)
-        if reply is None:
-            known = answer.problem is None
-            reply = math.ceil(len(answer.text.encode("utf-8", "replace")) * TOKENS_A_BYTE) if known else None
-        if reply is None:
+        if reply is None and answer.problem:  # there is nothing to measure
             reply = self._settings.max_reply_tokens
+        elif reply is None:
+            reply = math.ceil(len(answer.text.encode("utf-8", "replace")) * TOKENS_A_BYTE)
         return {"prompt_tokens": prompt, "reply_tokens": reply, "usd": self._meter.tariffs[model].usd(prompt, reply)}
 
     def _problems(self, key: str) -> list[Problem]:
@@ -227,12 +230,13 @@ class _Run:
             self._halt(EndpointError(f"no answer to {self._silent_in_a_row} windows in a row, {tries}: {why}"))
 
     async def _back_off(self, failures: int, error: TryAgainError) -> None:
-        pause_s = backoff_s(failures, error.wait_s, self._chance)
-        if error.wait_s is not None:
-            self._not_before = max(self._not_before, asyncio.get_running_loop().time() + error.wait_s)
         self._retries += 1
         self._progress(0, self._state())
-        await self._sleep(pause_s)
+        await self._sleep(backoff_s(failures, error.wait_s, self._chance))
+
+    def _hold(self, wait_s: float | None) -> None:
+        """A pause that the server asks one request for holds for all."""
+        self._not_before = max(self._not_before, asyncio.get_running_loop().time() + (wait_s or 0))
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, but wake up when the run stops."""
