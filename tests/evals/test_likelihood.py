@@ -7,7 +7,7 @@ from hypothesis.strategies import data, integers
 
 from common.errors import SettingsError
 from common.tokenizer import END_OF_TEXT, load_tokenizer
-from evals.likelihood import Scorer, windows
+from evals.likelihood import HEAD_COLUMNS, Scorer, target_log_probability, windows
 from tests.evals.conftest import TEXTS
 from tests.evals.helpers import CONTEXT
 
@@ -72,6 +72,21 @@ def test_a_batch_gives_what_the_definition_gives_token_by_token(scorer, document
 def test_the_batch_size_moves_a_score_in_the_seventh_digit_at_most(scorer, documents):
     one, many = (scorer.log_probabilities(documents, CONTEXT, 24, batch_tokens=size) for size in (1, 100_000))
     np.testing.assert_allclose(one, many, rtol=1e-6)
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_logits_in_blocks_give_the_log_softmax_of_all(has_bias):
+    import torch
+
+    torch.manual_seed(0)
+    hidden, weight = torch.randn(300, 8) * 4, torch.randn(2 * HEAD_COLUMNS + 5, 8)
+    bias = torch.randn(len(weight)) if has_bias else None
+    targets = torch.randint(0, len(weight), (300,))
+    logits = torch.nn.functional.linear(hidden.double(), weight.double(), None if bias is None else bias.double())
+    expected = logits.log_softmax(1)[torch.arange(300), targets]
+    values = target_log_probability(hidden, targets, weight, bias)
+    assert values.dtype == torch.float32
+    torch.testing.assert_close(values.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_progress_counts_every_token_once(scorer, documents):
