@@ -145,6 +145,7 @@ def build(settings: TrainSettings, here: World) -> Any:
         engine, *_ = deepspeed.initialize(
             model=LanguageModel(phi), optimizer=optimizer, config=deepspeed_config(settings, here.size)
         )
+    _make_moments(engine.optimizer)
     return engine
 
 
@@ -192,17 +193,12 @@ def counters(engine: Any) -> dict[str, Any]:
 
 def restore(engine: Any, checkpoint: Checkpoint) -> None:
     """Put a checkpoint's state into an engine that has not trained yet, whatever the number of processes."""
-    import torch
     from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
     saved = checkpoint.manifest["counters"]
     zero = engine.optimizer
-    # Adam makes its moments at the first step; they are needed before it.
-    for group in zero.optimizer.param_groups:
-        for flat in group["params"]:
-            step = torch.tensor(float(saved["updates"]), device=flat.device)
-            zero.optimizer.state[flat] = {"step": step} | {moment: torch.zeros_like(flat) for moment in MOMENTS}
-    zero._lazy_init_hp_params_optimizer_state()
+    for state in zero.optimizer.state.values():
+        state["step"].fill_(saved["updates"])
     named = list(engine.module.phi.named_parameters())
     weights = checkpoint.tensors("weights")
     for name, parameter in named:
@@ -224,6 +220,17 @@ def summed(values: list[float], device: torch.device) -> list[float]:
     tensor = torch.tensor(values, dtype=torch.float64, device=device)
     torch.distributed.all_reduce(tensor)
     return [float(value) for value in tensor]
+
+
+def _make_moments(zero: Any) -> None:
+    """Make Adam's moments now, not at its first update: a checkpoint may be loaded, or in fp16 be due, before it."""
+    import torch
+
+    for group in zero.optimizer.param_groups:
+        for flat in group["params"]:
+            moments = {name: torch.zeros_like(flat) for name in MOMENTS}
+            zero.optimizer.state[flat] = {"step": torch.zeros((), device=flat.device), **moments}
+    zero._lazy_init_hp_params_optimizer_state()
 
 
 def _check_memory(name: str, parameters: int) -> None:

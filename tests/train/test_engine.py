@@ -53,6 +53,17 @@ def test_half_precision_trains_and_keeps_the_rotary_frequencies_exact(settings, 
     torch.testing.assert_close(frequencies, expected, rtol=1e-6, atol=0)
 
 
+def test_a_state_before_the_first_update_can_be_captured(settings, alone):
+    engine = engines.build(engines.resolved(settings), alone)
+    captured = dict(engines.capture(engine))
+    assert list(captured) == ["weights", "exp_avg", "exp_avg_sq"]
+    expected = dict(engine.module.phi.named_parameters())
+    for name, weight in captured["weights"].items():
+        assert torch.equal(weight, expected[name])
+        assert not captured["exp_avg"][name].any()
+    assert engines.counters(engine)["updates"] == 0
+
+
 def test_weights_that_are_not_finite_are_not_captured(settings, alone):
     engine = engines.build(engines.resolved(settings), alone)
     parameter = engine.module.phi.model.final_layernorm.bias
