@@ -142,7 +142,11 @@ def _flatten(page: str, max_depth: int) -> str:
 def _resiliparse(page: str) -> str:
     from resiliparse.extract.html2text import extract_plain_text
 
-    return str(extract_plain_text(page, main_content=True, alt_texts=False))
+    def text_of(main_content: bool) -> str:
+        return str(extract_plain_text(page, main_content=main_content, alt_texts=False)).strip()
+
+    # On one page in a hundred it sees no main content: better all of the text, which the rules then judge, than none
+    return text_of(main_content=True) or text_of(main_content=False)
 
 
 def _trafilatura(page: str) -> str:

@@ -134,6 +134,11 @@ def test_a_fragment_is_a_page(extractor):
     assert TEXT in extract(PARAGRAPH, extractor)
 
 
+def test_a_page_whose_text_lies_in_what_looks_like_clutter_is_not_empty():
+    page = f"<html><body><div class='sidebar comments footer'><div>{TEXT}</div></div></body></html>"
+    assert extract(page, "resiliparse") == TEXT
+
+
 def test_nesting_is_cut_only_beyond_the_limit():
     depth = MAX_DEPTH["resiliparse"]
     page = "<div>" * (depth - 10) + PARAGRAPH + "</div>" * (depth - 10) + "<br>" * 3 * depth
