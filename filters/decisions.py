@@ -17,6 +17,7 @@ from filters.budget import cut
 from filters.corpus import decision_columns
 from filters.job import Job
 from filters.pool import Ids, Pool
+from filters.program import sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def deduplicate(pool: Pool, exact: bool, scan_keys: Sequence[str], stage: Path) 
     """Publish ``first.npy``: for every row the first row with the same text, -1 where the scan refused it."""
     import numpy as np
 
-    folder = stage / content_key("deduplicate", exact, list(scan_keys))
+    folder = stage / content_key("deduplicate", sources("pool.py", "duplicates.py"), exact, list(scan_keys))
     if not folder.is_dir():
         first = pool.first_copies() if exact else np.where(pool.survives, np.arange(len(pool)), -1)
         with publish_folder(folder) as temporary:
@@ -82,16 +83,16 @@ def select(pool: Pool, scored: NDArray[np.bool_], scores: NDArray[np.float32], j
     assert job.min_score is not None
     kept[rows] = scores[rows] >= np.float32(job.min_score)
     if not kept.any():
-        best_score = (
-            f"the best of {len(rows):,} documents has {scores[rows].max():.3f}" if len(rows) else "none is left"
+        best_score = float(scores[rows].max())
+        raise SettingsError(
+            f"min_score {job.min_score:g} keeps no document: the best of {len(rows):,} documents has {best_score:.3f}"
         )
-        raise SettingsError(f"min_score {job.min_score:g} keeps no document: {best_score}")
     threshold = scores[kept].min()
     return Selection(kept, float(threshold), int((scores[rows] == threshold).sum()))
 
 
 def decide(
-    pool: Pool, first: NDArray[np.int64], scores: NDArray[np.float32], job: Job, inputs: Any, stage: Path
+    pool: Pool, first: NDArray[np.int64], scores: NDArray[np.float32], job: Job, *, inputs: Any, stage: Path
 ) -> Path:
     """Publish the decision about every row.
 
@@ -108,14 +109,16 @@ def decide(
     import numpy as np
     import pyarrow.parquet as pq
 
-    folder = stage / content_key("cut", inputs, list(pool.names), job.budget_tokens, job.min_score)
+    made_by = sources("decisions.py", "budget.py", "pool.py")
+    folder = stage / content_key("cut", made_by, inputs, list(pool.names), job.budget_tokens, job.min_score)
     if folder.is_dir():
         return folder
     scored = first == np.arange(len(pool))
     selection = select(pool, scored, scores, job)
     verdicts = _verdicts(first, scored, scores, selection, job)
+    limit = selection.threshold if job.min_score is None else job.min_score
     with publish_folder(folder) as temporary:
-        for file, table in enumerate(_tables(pool, first, scores, verdicts, selection.threshold, job)):
+        for file, table in enumerate(_tables(pool, first, scores, verdicts, limit)):
             pq.write_table(table, temporary / table_name(file), compression="zstd")
         counts = np.bincount(verdicts, minlength=len(REASONS))
         summary = {
@@ -153,15 +156,13 @@ def _tables(
     first: NDArray[np.int64],
     scores: NDArray[np.float32],
     verdicts: NDArray[np.int8],
-    threshold: float,
-    job: Job,
+    limit: float,
 ) -> Iterator[pa.Table]:
     """The decisions, one table a file."""
     import numpy as np
     import pyarrow as pa
 
     copies = np.bincount(first[first >= 0], minlength=len(pool))
-    limit = threshold if job.min_score is None else job.min_score
     ids = pool.ids()
     for file in range(len(pool.files)):
         rows = pool.rows(file)

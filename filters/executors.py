@@ -110,7 +110,16 @@ class LocalExecutor(LocalPipelineExecutor):  # type: ignore[misc]
             pool.shutdown(cancel_futures=True)
 
 
-def run_units(stage: Path, units: Sequence[Unit], work: Work, executor: Executor, *, what: str, measure: str) -> None:
+def run_units(
+    stage: Path,
+    units: Sequence[Unit],
+    work: Work,
+    executor: Executor,
+    *,
+    what: str,
+    measure: str,
+    warm_up: Callable[[], object] = lambda: None,
+) -> None:
     """Do every unit that is not done; afterwards ``stage/<key>`` exists for all of them.
 
     Args:
@@ -120,12 +129,14 @@ def run_units(stage: Path, units: Sequence[Unit], work: Work, executor: Executor
         executor: who does it.
         what: name for the progress bar.
         measure: its unit.
+        warm_up: called once if there is anything to do, before processes begin: local workers inherit what it loads.
     """
     pending = {unit.key: unit for unit in units if not is_done(stage, unit)}
     if not pending:
         return
     amounts = [unit.amount for unit in pending.values()]
     done_before = sum({unit.key: unit.amount for unit in units}.values()) - sum(amounts)
+    warm_up()
     with _scratch(stage) as plan:
         write_json(plan / _PLAN, [{"folder": str(stage / key), "values": unit.values} for key, unit in pending.items()])
         progress = plan / _PROGRESS

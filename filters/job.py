@@ -41,7 +41,7 @@ class Limits(Settings):
 
     document_bytes: PositiveInt = Field(default=8 << 20, description="bytes of a page or text, unpacked")
     document_seconds: PositiveFloat = Field(default=20, description="CPU seconds to extract and measure one document")
-    document_memory_bytes: PositiveInt = Field(default=2 << 30, description="memory to extract and measure one document")
+    document_memory_bytes: PositiveInt = Field(default=2 << 30, description="memory for the same")
 
 
 class Job(Settings):

@@ -84,20 +84,18 @@ def _funnel(page: Page, manifest: Mapping[str, Any]) -> None:
 
 def _scores(page: Page, tally: Tally, threshold: float) -> None:
     page.heading("Scores")
-    width = MAX_SCORE / HISTOGRAM_BINS
-    places = [(place + 0.5) * width for place in range(HISTOGRAM_BINS)]
+    edges = [MAX_SCORE * place / HISTOGRAM_BINS for place in range(HISTOGRAM_BINS + 1)]
     kept = [tally.kept_scores[place] for place in range(HISTOGRAM_BINS)]
-    dropped = [tally.dropped_scores[place] for place in range(HISTOGRAM_BINS)]
+    every = [tally.dropped_scores[place] + kept[place] for place in range(HISTOGRAM_BINS)]
 
     def draw(axes: Axes) -> None:
-        axes.bar(places, dropped, width=width, color="#b9c0c7", label="dropped")
-        axes.bar(places, kept, width=width, bottom=dropped, color="#1a6b72", label="kept")
+        axes.stairs(every, edges, fill=True, color="#b9c0c7", label="dropped")
+        axes.stairs(kept, edges, fill=True, color="#1a6b72", label="kept")
         axes.axvline(threshold, color="#b3541e", linewidth=1.2, label=f"threshold {threshold:.3f}")
         axes.set(xlim=(0, MAX_SCORE), xlabel="educational score", ylabel="documents")
         axes.legend(frameon=False)
 
-    scored = sum(kept) + sum(dropped)
-    page.figure(draw, f"Scores of the {scored:,} documents that passed all rules.")
+    page.figure(draw, f"Scores of the {sum(every):,} documents that passed all rules and are no copies.")
 
 
 def _reasons(page: Page, tally: Tally) -> None:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 DOCUMENTS = "documents.parquet"
 _GROUP_ROWS = 1000
 _GROUP_BYTES = 32 << 20
-_SOURCES = ("scan.py", "extract.py", "language.py", "words.py", "english.py", "http.py", "warc.py", "rows.py")
+_SOURCES = (
+    *("scan.py", "streams.py", "http.py", "warc.py", "rows.py", "inputs.py", "records.py"),
+    *("extract.py", "language.py", "words.py", "english.py", "rules/*.py"),
+)
 _LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarrow")
 
 
@@ -116,20 +119,14 @@ def rules_of(entries: tuple[dict[str, dict[str, Any]], ...]) -> list[Rule[Any]]:
     return [make_rule(name, bounds) for entry in entries for name, bounds in entry.items()]
 
 
-def scan_key_parts() -> dict[str, Any]:
+def program() -> dict[str, Any]:
     """What of the program decides the result of a scan: our own sources, the libraries and the tokenizer."""
-    from importlib.metadata import version
-
     from common.tokenizer import load_tokenizer
+    from filters.program import libraries, sources
 
-    here = Path(__file__).parent
-    sources = [here / name for name in _SOURCES] + sorted((here / "rules").glob("*.py"))
-    total = hashlib.sha256()
-    for source in sources:
-        total.update(source.read_bytes())
     return {
-        "sources": total.hexdigest()[:32],
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "sources": sources(*_SOURCES),
+        "libraries": libraries(*_LIBRARIES),
         "tokenizer": load_tokenizer().digest,
     }
 

@@ -25,6 +25,7 @@ from filters.educational import SCORES, score_file
 from filters.inputs import InputFile, describe, digests, input_files
 from filters.job import Job
 from filters.pool import Pool
+from filters.program import sources
 from filters.records import LOST
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Prepared:
             [(file.name, digest) for file, digest in zip(self.files, self.sha256, strict=True)],
             self.scorer_digest,
             self.program,
-            _sources_digest(),
+            sources("*.py"),
         )
 
 
@@ -105,7 +106,7 @@ def prepare(job: Job, files: Sequence[InputFile], scorer_digest: str, remembered
     total = sum(file.size for file in files)
     with command.progress(total, "B", "reading digests") as bar:
         sha256 = digests(files, remembered, bar.update)
-    program, settings = scan.scan_key_parts(), job.scan_settings()
+    program, settings = scan.program(), job.scan_settings()
     scans = [
         Unit(content_key("scan", program, settings, digest, file.format, file.compression),
              {"file": describe(file), "settings": settings}, file.size)
@@ -121,7 +122,15 @@ def _make(prepared: Prepared, output: Path) -> None:
     from filters.report import write_report
 
     job, work = prepared.job, output / WORK
-    run_units(work / "scan", prepared.scans, scan.scan_file, job.executor, what="scan", measure="B")
+    run_units(
+        work / "scan",
+        prepared.scans,
+        scan.scan_file,
+        job.executor,
+        what="scan",
+        measure="B",
+        warm_up=lambda: scan.Examiner(scan.ScanSettings.parse(job.scan_settings())),
+    )
     pool = Pool.read([work / "scan" / unit.key for unit in prepared.scans], [file.name for file in prepared.files])
     check_losses(pool, job)
 
@@ -134,7 +143,7 @@ def _make(prepared: Prepared, output: Path) -> None:
     scores = _read_scores(work / "score", score_units, pool, first)
 
     decided_by = [deduplicated.name, *(unit.key for unit in score_units.values())]
-    decided = decisions.decide(pool, first, scores, job, decided_by, work / "cut")
+    decided = decisions.decide(pool, first, scores, job, inputs=decided_by, stage=work / "cut")
 
     write_units = _write_units(prepared, pool, decided)
     run_units(work / "write", write_units, corpus.write_file, job.executor, what="write", measure="doc")
@@ -153,9 +162,6 @@ def check_losses(pool: Pool, job: Job) -> None:
     """
     if not len(pool):
         raise InputError(f"the input holds no document: {len(pool.files)} files matched {', '.join(job.input)}")
-    if not pool.survives.any():
-        named = ", ".join(f"{reason} {count:,}" for reason, count in pool.refused.most_common(5))
-        raise InputError(f"of {len(pool):,} documents none is left to score: {named}")
     lost = {reason: count for reason, count in pool.refused.most_common() if reason.startswith(LOST)}
     total = sum(lost.values())
     if total > job.max_lost_fraction * len(pool):
@@ -164,6 +170,9 @@ def check_losses(pool: Pool, job: Job) -> None:
             f"{total:,} of {len(pool):,} documents were lost ({total / len(pool):.1%}), more than max_lost_fraction "
             f"{job.max_lost_fraction:g} allows: {named}; what was read is kept, so a rerun with a higher limit is quick"
         )
+    if not pool.survives.any():
+        named = ", ".join(f"{reason} {count:,}" for reason, count in pool.refused.most_common(5))
+        raise InputError(f"of {len(pool):,} documents none is left to score: {named}")
 
 
 def _score_units(prepared: Prepared, pool: Pool, first: NDArray[np.int64], first_path: Path) -> dict[int, Unit]:
@@ -175,9 +184,8 @@ def _score_units(prepared: Prepared, pool: Pool, first: NDArray[np.int64], first
         rows = pool.rows(file)
         survives = first[rows] == _range(rows)
         if survives.any():
-            key = content_key(
-                "score", folder.name, hashlib.sha256(survives.tobytes()).hexdigest(), prepared.scorer_digest
-            )
+            chosen = hashlib.sha256(survives.tobytes()).hexdigest()
+            key = content_key("score", sources("educational.py"), folder.name, chosen, prepared.scorer_digest)
             values = {
                 "documents": str(folder / scan.DOCUMENTS),
                 "first": str(first_path),
@@ -208,7 +216,7 @@ def _write_units(prepared: Prepared, pool: Pool, decided: Path) -> list[Unit]:
     units = []
     for file, folder in enumerate(pool.files):
         table, rows = decided / decisions.table_name(file), pool.rows(file)
-        key = content_key("write", folder.name, pool.names[file], sha256_of(table))
+        key = content_key("write", sources("corpus.py"), folder.name, pool.names[file], sha256_of(table))
         values = {
             "documents": str(folder / scan.DOCUMENTS),
             "decisions": str(table),
@@ -259,13 +267,6 @@ def _prune(stage: Path, used: set[str]) -> None:
     for folder in stage.iterdir():
         if folder.name not in used:
             shutil.rmtree(folder)
-
-
-def _sources_digest() -> str:
-    total = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        total.update(source.read_bytes())
-    return total.hexdigest()[:32]
 
 
 def _range(rows: slice) -> NDArray[np.int64]:
