@@ -26,7 +26,8 @@ from classifiers.rubric import RUBRIC_SHA256
 from classifiers.windows import cut
 from common.command import table
 from common.documents import read_documents
-from common.errors import SettingsError
+from common.errors import InputError, SettingsError
+from common.files import content_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class Ingredients:
     static: StaticEncoder | None
     features: dict[str, NDArray[np.float32]]
     states: Sequence[NDArray[np.float16]] = ()  # what enters the layers that are fine-tuned
+    unlabelled: str | None = None  # digest of the unlabelled texts
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def prepare(
         more: list[Tokens] = [*tokens, *encoder.tokenize([cut(text, recipe.window) for text in unlabelled])]
         static = distill(encoder, more, recipe.static_dimensions)
     states = lower_states(encoder, tokens, recipe.fine_tune) if recipe.fine_tune else ()
-    return Ingredients(recipe, encoder, static, read_features(encoder, static, tokens, advance=advance), states)
+    features = read_features(encoder, static, tokens, advance=advance)
+    return Ingredients(recipe, encoder, static, features, states, _digest(unlabelled))
 
 
 def work(recipe: Recipe, documents: int, count: int | None, final: bool = False) -> int:
@@ -200,6 +203,7 @@ def train(
                 "gradings": int(labels.gradings.sum()),
                 "digest": labels.digest,
             },
+            "unlabelled": ingredients.unlabelled,
             "rubric_sha256": RUBRIC_SHA256,
             "cross_validation": {"folds": recipe.folds} | unseen.report(labels),
         },
@@ -216,7 +220,16 @@ def cross_validated(
     threads: int = 1,
     advance: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Figures of the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``."""
+    """Figures of the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``.
+
+    Raises:
+        InputError: if the unlabelled texts are not those that the classifier was made with.
+    """
+    if _digest(unlabelled) != classifier.about.get("unlabelled"):
+        raise InputError(
+            "the unlabelled texts are not those the classifier was made with, so its recipe cannot be repeated: "
+            "name the same --unlabelled as in train, or none if there was none"
+        )
     ingredients = prepare(classifier.recipe, labels, unlabelled, advance=advance)
     unseen = cross_validate(ingredients, labels, count, threads=threads, advance=advance)
     return {"folds": count} | unseen.report(labels)
@@ -237,6 +250,10 @@ def measured(
 def read_texts(source: str | None) -> list[str]:
     """The texts of a documents table; none if it is not named."""
     return [str(row["text"]) for row in read_documents(source)] if source else []
+
+
+def _digest(texts: Sequence[str]) -> str | None:
+    return content_key(list(texts)) if texts else None
 
 
 def summary(figures: Mapping[str, Any]) -> str:

@@ -76,6 +76,13 @@ def test_evaluate_on_its_own_training_set_is_refused_in_one_line(directory, labe
     assert err.strip().count("\n") == 0
 
 
+def test_a_recipe_is_not_repeated_with_other_unlabelled_texts(directory, labels_file, documents, capsys):
+    words = ("evaluate", "--labels", labels_file, "--classifier", directory, "--folds", "2", "--unlabelled", documents)
+    status, _, err = run(capsys, *words)
+    assert status == 2
+    assert "the unlabelled texts are not those the classifier was made with" in err
+
+
 def test_scores_come_in_the_order_of_the_input_and_as_the_same_bytes(directory, documents, tmp_path, capsys):
     words = ("score", "--input", documents, "--classifier", directory, "--out")
     status, out, _ = run(capsys, *words, tmp_path / "one.parquet", "--json")
