@@ -26,6 +26,7 @@ def read_jsonl(raw: BinaryIO, compression: str, max_bytes: int) -> Iterator[Reco
     row = -1
     while True:
         row += 1
+        stream.begin()
         try:
             line, length = stream.line(max_line)
         except Damaged as damage:

@@ -5,7 +5,7 @@ member: :meth:`MemberStream.restart` goes on at the next place in the file from 
 (The readers of warcio, FastWARC and Python's gzip stop at the first bad byte.)
 
 Memory is bounded by what the reader asks for, never by what the file claims: a bomb is unpacked in small pieces and
-given up after ``MAX_MEMBER_BYTES``.
+given up after ``MAX_RECORD_BYTES``.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, Protocol
 
-MAX_MEMBER_BYTES = 1 << 30
-"""A member that unpacks to more is left for the next one: it would cost seconds and hold no page."""
+MAX_RECORD_BYTES = 1 << 30
+"""A record that unpacks to more is left for the next member: it would cost seconds and hold no page."""
 
 _PIECE = 1 << 16
 _MAX_PIECE_OUT = 1 << 20
@@ -64,6 +64,10 @@ class MemberStream:
     def here(self) -> int:
         """Offset in the file to seek to for what comes next: its member, or without compression the very byte."""
         return self._member if self._compression else self.position - len(self._buffer)
+
+    def begin(self) -> None:
+        """A record begins here: what is unpacked from now on counts against ``MAX_RECORD_BYTES``."""
+        self._unpacked = len(self._buffer)
 
     def peek(self, size: int) -> bytes:
         """The next ``size`` bytes without consuming them; fewer at the end of the file."""
@@ -189,8 +193,8 @@ class MemberStream:
         self._unpacked += len(data)
         if self._compression and finished and not self._decoder.eof:
             raise self._break("the file ends inside a compressed member")
-        if self._compression and self._unpacked > MAX_MEMBER_BYTES:
-            raise self._break(f"a member unpacks to more than {MAX_MEMBER_BYTES:,} bytes")
+        if self._compression and self._unpacked > MAX_RECORD_BYTES:
+            raise self._break(f"a record unpacks to more than {MAX_RECORD_BYTES:,} bytes")
         return not finished
 
     def _open_member(self) -> bool:
@@ -206,7 +210,7 @@ class MemberStream:
                 return False
             if self._compression == "gz":
                 self._pending = self._pending.lstrip(b"\0")
-        self._member, self._unpacked = self.position, 0
+        self._member = self.position
         self._decoder = _DECODERS[self._compression]()
         return True
 

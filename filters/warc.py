@@ -18,6 +18,7 @@ from filters.streams import Damaged, MemberStream
 from filters.verdict import Rejection
 
 _VERSION = re.compile(rb"WARC/\d\.\d+\s")
+_VERSION_BYTES = len(b"WARC/1.0\r\n")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _MAX_HEADER_BYTES = 1 << 16
 _MAX_HTTP_HEADER_BYTES = 1 << 16
@@ -41,6 +42,7 @@ def read_warc(raw: BinaryIO, compression: str, max_bytes: int, name: str) -> Ite
     while True:
         offset: int | None = None
         headers: dict[str, str] = {}
+        stream.begin()
         try:
             stream.settle()
             if not stream.peek(1):
@@ -50,7 +52,7 @@ def read_warc(raw: BinaryIO, compression: str, max_bytes: int, name: str) -> Ite
             resume = stream.here
             record = _record(stream, headers, offset, max_bytes, name)
             stream.settle()
-            if (follows := stream.ahead(64)) and not begins_record(follows):
+            if not _may_follow(stream.ahead(_VERSION_BYTES)):
                 raise Damaged("no record follows where Content-Length says that this one ends")
         except Damaged as damage:
             if offset is None:  # not even the first byte of the member could be unpacked
@@ -65,6 +67,11 @@ def read_warc(raw: BinaryIO, compression: str, max_bytes: int, name: str) -> Ite
 def begins_record(data: bytes) -> bool:
     """Whether bytes begin with a WARC version line."""
     return _VERSION.match(data) is not None
+
+
+def _may_follow(data: bytes) -> bool:
+    """Whether what is left of a member is nothing, a record, or the beginning of one that the next member goes on."""
+    return begins_record(data) or (len(data) < _VERSION_BYTES and b"WARC/".startswith(data[:5]))
 
 
 def _headers(stream: MemberStream) -> dict[str, str]:

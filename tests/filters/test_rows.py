@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from common.errors import InputError
+from filters import streams
 from filters.rows import read_jsonl, read_parquet
 
 ROWS = [{"id": f"row {n}", "text": f"Text number {n}.", "url": f"http://a.example/{n}"} for n in range(20)]
@@ -48,6 +49,12 @@ def test_a_bad_line_is_lost_alone_and_says_why(line, detail):
     (lost,) = (one for one in found if one.rejection)
     assert (lost.rejection.reason, lost.offset) == ("lost_malformed", 1)
     assert detail in lost.detail
+
+
+def test_one_long_member_is_read_to_its_end(monkeypatch):
+    monkeypatch.setattr(streams, "MAX_RECORD_BYTES", 3_000)
+    monkeypatch.setattr(streams, "_MAX_PIECE_OUT", 500)
+    assert len(read(gzip.compress(b"".join(LINES * 50)), "gz")) == 1000
 
 
 def test_a_text_over_the_limit_is_refused_and_not_held():

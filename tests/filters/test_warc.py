@@ -32,6 +32,14 @@ def test_every_way_of_packing_gives_the_same_pages(form):
     assert found[3].id == "00000000-0000-4000-8000-000000000003"
 
 
+@given(size=st.integers(1, 3000))
+@settings(max_examples=60, deadline=None)
+def test_members_may_be_cut_anywhere(size):
+    whole = b"".join(pages(4))
+    members = [packed([whole[place : place + size]]) for place in range(0, len(whole), size)]
+    assert len(urls(read(b"".join(members)))) == 4
+
+
 def test_the_offset_of_a_record_is_where_its_member_begins():
     records = pages(5)
     data = packed(records)
@@ -94,7 +102,7 @@ def test_whatever_happens_to_the_bytes_reading_ends_and_untouched_members_surviv
 
 
 def test_a_gzip_bomb_is_given_up_and_the_next_page_is_read(monkeypatch):
-    monkeypatch.setattr(streams, "MAX_MEMBER_BYTES", 4 << 20)
+    monkeypatch.setattr(streams, "MAX_RECORD_BYTES", 4 << 20)
     before, after = pages(2)
     bomb = record(http(b"<html>" + bytes(50 << 20)), "http://bomb.example/")
     found = read(packed([before, bomb, after]))
@@ -103,6 +111,13 @@ def test_a_gzip_bomb_is_given_up_and_the_next_page_is_read(monkeypatch):
         ("lost_damaged", "http://bomb.example/")
     ]
     assert "unpacks to more than 4,194,304 bytes" in found[1].detail
+
+
+@pytest.mark.parametrize("form", ["one", "block", "gz"])
+def test_the_limit_of_a_bomb_is_of_one_record_and_not_of_all(monkeypatch, form):
+    monkeypatch.setattr(streams, "MAX_RECORD_BYTES", 70_000)
+    monkeypatch.setattr(streams, "_MAX_PIECE_OUT", 10_000)
+    assert len(urls(read(packed(pages(100), form)))) == 100
 
 
 def test_a_page_over_the_limit_is_refused_with_its_size():
