@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from classifiers.endpoint import checked_url
 from classifiers.windows import Window, cut
 from common.documents import read_documents
-from common.errors import InputError
+from common.errors import InputError, SettingsError
 from common.files import content_key
 from common.settings import Settings
 
@@ -159,6 +159,24 @@ class Plan:
                 if not known and key not in started:
                     started.add(key)
                     yield key, extract, annotator
+
+
+def checked_url(base_url: str) -> str:
+    """``base_url`` without a slash at its end.
+
+    Raises:
+        SettingsError: if it is no http(s) address, or carries a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(base_url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise SettingsError(f"--base-url must be like http://localhost:8000/v1, got {base_url!r:.100}")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise SettingsError("--base-url must not carry a user, a query or a fragment; name the key with --api-key-env")
+    return base_url.rstrip("/")
 
 
 def failed(problems: Sequence[Problem]) -> bool:

@@ -17,6 +17,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from classifiers.assignment import checked_url
 from common.errors import EduSieveError, SettingsError
 
 if TYPE_CHECKING:
@@ -136,24 +137,6 @@ class Endpoint:
         """One bounded line of printable characters without the key, which some servers echo."""
         clean = message.replace(self.key, "***") if self.key else message
         return "".join(c if c.isprintable() else " " for c in clean[:MAX_KEPT_CHARACTERS]).strip()
-
-
-def checked_url(base_url: str) -> str:
-    """``base_url`` without a slash at its end.
-
-    Raises:
-        SettingsError: if it is no http(s) address, or carries a user, a query or a fragment.
-    """
-    try:
-        parts = urlsplit(base_url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good:
-        raise SettingsError(f"--base-url must be like http://localhost:8000/v1, got {base_url!r:.100}")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise SettingsError("--base-url must not carry a user, a query or a fragment; name the key with --api-key-env")
-    return base_url.rstrip("/")
 
 
 def read_key(variable: str | None) -> str | None:

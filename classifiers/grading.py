@@ -80,6 +80,9 @@ def grade_all(plan: Plan, journal: Journal, key: str | None, progress: Callable[
     """
     run = _Run(plan, journal, progress)
     asyncio.run(run.go(key))
+    if isinstance(run.error, EndpointError) and journal.ledger.grades:
+        kept = f"{len(journal.ledger.grades):,} gradings are kept; run the same command to go on"
+        raise EndpointError(f"{run.error}; {kept}") from run.error
     if run.error:
         raise run.error
     return run.outcome

@@ -1,8 +1,5 @@
 import gzip
 import json
-import signal
-import subprocess
-import threading
 import time
 from collections import Counter
 
@@ -14,7 +11,6 @@ from classifiers.labels import read_labels
 from classifiers.prompt import PROMPT_SHA256
 from classifiers.rubric import RUBRIC_SHA256
 from common.files import check_files
-from tests.classifiers.annotate_kills import COMMAND, kill_and_count
 from tests.classifiers.chat_server import RESET, chat, chat_server, error, grade_of, graded, reply
 
 DOCUMENTS = [
@@ -82,7 +78,7 @@ def test_a_request_is_what_the_protocol_says(run, monkeypatch):
     assert (second.body["temperature"], second.body["max_tokens"], second.headers["Authorization"]) == (0.7, 99, None)
 
 
-def test_the_key_is_in_no_file_and_no_output(run, tmp_path, capsys, monkeypatch):
+def test_the_key_is_in_no_file_and_no_output(run, tmp_path, monkeypatch, quick):
     monkeypatch.setenv("GRADER_KEY", "sk-very-secret")
     answers = iter([error(429, "no more for sk-very-secret", {"Retry-After": "0"})] * 3)
     with chat_server(lambda asked: next(answers, None) or graded(asked)) as server:
@@ -263,6 +259,7 @@ def test_a_server_that_is_down_stops_the_run_and_loses_nothing(run, quick):
     with chat_server(lambda asked: graded(asked) if len(server.asked) <= 4 else error(500, "down")) as server:
         code, _, line = run(server, "--retries", "2", "--concurrency", "1")
         assert code == 2 and "no answer to 3 windows in a row, each tried 3 times: HTTP 500: down" in line
+        assert line.endswith("; 4 gradings are kept; run the same command to go on")
         server.behave = graded
         code, result, _ = run(server)
     assert (code, result["counts"]["gradings"], sum(server.texts.values())) == (0, 12, 4 + 9 + 8)
@@ -381,52 +378,3 @@ def test_an_output_without_a_format_and_a_text_that_is_none_are_refused(run):
     with chat_server() as server:
         assert "--out must end in .parquet, .jsonl or .jsonl.gz" in run(server, out="labels")[2]
         assert "document x: text must be a string, got int" in run(server, documents=[{"id": "x", "text": 3}])[2]
-
-
-def test_two_runs_into_one_table_are_refused(run, tmp_path):
-    gate = threading.Event()
-
-    def behave(asked):
-        gate.wait(10)
-        return graded(asked)
-
-    with chat_server(behave) as server:
-        where = ["--input", str(tmp_path / "documents.jsonl"), "--out", str(tmp_path / "labels.jsonl")]
-        (tmp_path / "documents.jsonl").write_text(json.dumps(DOCUMENTS[0]) + "\n")
-        other = subprocess.Popen([*COMMAND, *where, "--base-url", server.url, "--model", "judge"], stderr=-3, stdout=-3)
-        while not server.asked:
-            time.sleep(0.01)
-        code, _, line = run(server, documents=DOCUMENTS[:1])
-        gate.set()
-        assert other.wait(20) == 0
-    assert code == 2 and "another process is annotating" in line
-
-
-def test_an_interrupt_lets_requests_in_flight_come_back(tmp_path):
-    documents = [{"id": str(i), "text": f"Text number {i}."} for i in range(500)]
-    (tmp_path / "documents.jsonl").write_text("".join(json.dumps(d) + "\n" for d in documents))
-    where = ["--input", str(tmp_path / "documents.jsonl"), "--out", str(tmp_path / "labels.jsonl")]
-    with chat_server(lambda asked: graded(asked, wait_s=0.1)) as server:
-        process = subprocess.Popen([*COMMAND, *where, "--base-url", server.url, "--model", "judge"], stderr=-1)
-        while len(server.asked) < 20:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
-        seen = len(server.asked)
-    assert process.returncode == 130 and b"interrupted" in said
-    events = Counter(
-        json.loads(line)["event"] for line in (tmp_path / "labels.journal.ndjson").read_text().splitlines()
-    )
-    assert events == {"sent": seen, "grade": seen}
-    assert not (tmp_path / "labels.jsonl").exists()
-
-
-def test_a_run_that_is_killed_again_and_again_grades_and_pays_once(tmp_path):
-    counts = kill_and_count(tmp_path, kills=6, windows=150)
-    assert counts["labels"] == counts["labels_with_the_servers_grade"] == counts["windows_labelled_once"] == 150
-    assert (counts["gradings_in_journal"], counts["gradings_counted_twice"]) == (150, 0)
-    assert counts["same_bytes_as_unbroken"]
-    assert counts["paid_usd"] == counts["windows_times_price_usd"]
-    assert counts["killed_while_running"] >= 4
-    assert counts["in_flight_at_a_kill"] <= counts["in_flight_bound"]
-    assert counts["asked_again_without_a_trace"] == 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, none, one_of
 
+from classifiers.assignment import checked_url
 from classifiers.endpoint import (
     MAX_BODY_BYTES,
     Answer,
@@ -14,7 +15,6 @@ from classifiers.endpoint import (
     RefusedError,
     TryAgainError,
     backoff_s,
-    checked_url,
     read_key,
     retry_after_s,
 )
