@@ -193,7 +193,7 @@ def _draw_loss(axes: Axes, variants: Sequence[Variant]) -> None:
 
 def _legend(axes: Axes) -> None:
     """Above the plot, where it hides nothing and takes no width from a narrow screen."""
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0)
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0)
 
 
 def smooth(tokens: NDArray[np.int64], loss: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
