@@ -2,8 +2,6 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
-# The venv's own bin comes first on PATH: deepspeed looks for ninja there.
-export PATH := $(BIN):$(PATH)
 export TOKENIZERS_PARALLELISM := false
 export DS_ACCELERATOR := cpu
 

@@ -23,7 +23,7 @@ MIXTURES = ("phi_1_5", "web_only", "web")
 BUDGET_TOKENS = 25_000
 HELD_OUT_FRACTION = 0.1
 TRAIN_TOKENS = 98_304
-TRAINING = "--context-length 256 --batch.windows 8 --optimizer.learning-rate 2e-3"
+TRAINING = "--context-length 256 --batch.windows 8 --optimizer.learning-rate 5e-3"
 BIN = Path(sys.executable).parent
 
 JOB = """\

@@ -30,20 +30,20 @@ class SourceUse:
     """What a run was trained on of one source."""
 
     tokens: int
-    epoch_tokens: int | None
+    epoch_tokens: int
     """predicted tokens of one pass"""
-    content: str | None
+    content: str
     """content hash of the shards"""
 
     @property
-    def epochs(self) -> float | None:
-        """Passes over the source; none if its size is not known."""
-        return self.tokens / self.epoch_tokens if self.epoch_tokens else None
+    def epochs(self) -> float:
+        """Passes over the source."""
+        return self.tokens / self.epoch_tokens
 
     @property
-    def repeats(self) -> int | None:
+    def repeats(self) -> int:
         """How often the text that was seen most was seen."""
-        return -(-self.tokens // self.epoch_tokens) if self.epoch_tokens else None
+        return -(-self.tokens // self.epoch_tokens)
 
 
 @dataclass(frozen=True)

@@ -122,13 +122,12 @@ def loss_curve(run: TrainedRun) -> list[dict[str, Any]]:
         raise InputError(f"{path}: a line has no {error.args[0]}") from error
 
 
-def shards_of(run: TrainedRun, source: str) -> tuple[int | None, str | None]:
-    """Tokens and content hash of a source that the run was trained on; none if the shards are gone."""
-    path = Path(str(run.settings.get("data"))) / source
-    if not (path / MANIFEST).is_file():
-        return None, None
-    manifest = read_manifest(path)
-    return int(manifest["tokens"]), str(manifest["content_hash"])
+def trained_sources(run: TrainedRun) -> dict[str, tuple[int, str]]:
+    """Windows of an epoch and content hash of each source that the run was trained on, as its export records them."""
+    sources = read_manifest(run.export).get("sources")
+    if not isinstance(sources, dict):
+        raise InputError(f"{run.export}/{MANIFEST} does not name the sources that were trained on")
+    return {name: (int(source["windows"]), str(source["content_hash"])) for name, source in sources.items()}
 
 
 def described(settings: Mapping[str, Any]) -> dict[str, Any]:

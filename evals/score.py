@@ -22,7 +22,7 @@ from evals.runs import (
     open_held_out,
     open_run,
     same_name,
-    shards_of,
+    trained_sources,
     trained_tokens,
 )
 from evals.settings import RunSettings
@@ -156,12 +156,11 @@ def _score_run(
 
 
 def _trained(run: TrainedRun) -> dict[str, SourceUse]:
-    uses = {}
-    for source, count in trained_tokens(run).items():
-        tokens, content = shards_of(run, source)
-        epoch = None if tokens is None else (tokens - 1) // run.context_length * run.context_length
-        uses[source] = SourceUse(count, epoch, content)
-    return uses
+    counts = trained_tokens(run)
+    return {
+        source: SourceUse(counts.get(source, 0), windows * run.context_length, content)
+        for source, (windows, content) in trained_sources(run).items()
+    }
 
 
 def _has_results(out: Path) -> bool:

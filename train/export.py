@@ -42,6 +42,7 @@ def export(run: Path, checkpoint: Checkpoint, settings: TrainSettings) -> dict[s
             "loss": checkpoint.manifest["loss"],
             "tokens": checkpoint.manifest["tokens"],
             "blend_digest": checkpoint.manifest["blend_digest"],
+            "sources": checkpoint.manifest["sources"],
             "files": file_entries(folder, dict.fromkeys(sorted(path.name for path in folder.iterdir()), 1)),
         }
         write_json(folder / MANIFEST, manifest)

@@ -220,6 +220,10 @@ class _Run:
             "loss": self.loss,
             "tokens": self.totals,
             "blend_digest": self.blend.digest,
+            "sources": {
+                name: {"windows": self.blend.blend.windows[name], "content_hash": shards.content_hash}
+                for name, shards in self.blend.shards.items()
+            },
             "counters": engines.counters(self.engine),
         }
         checkpoints.publish(self.out, facts, groups, self.settings.checkpoint.keep)

@@ -47,10 +47,12 @@ def write_run(folder: Path, data: Path, mixture: str = "web", seed: int = 0, ste
     )
     PhiForCausalLM(config).save_pretrained(export)
     hugging_face_tokenizer().save_pretrained(export)
-    write_json(export / "manifest.json", {"files": file_entries(export, {p.name: 1 for p in sorted(export.iterdir())})})
+    entries = file_entries(export, {p.name: 1 for p in sorted(export.iterdir())})
     written = {"mixture": mixture, "data": str(data), "model": "nano", "tokens": steps * 480, "context_length": CONTEXT}
     (folder / "settings.yaml").write_text(yaml.safe_dump(written | {"seed": seed} | settings))
     sources = {"web": {"web": 384, "code": 96}, "phi_1_5": {"synthetic": 384, "code": 96}}[mixture]
+    shards = {name: {"windows": 20, "content_hash": "c0ffee"} for name in sources}
+    write_json(export / "manifest.json", {"files": entries, "sources": shards})
     with open(folder / "metrics.jsonl", "w") as metrics, open(folder / "ledger.jsonl", "w") as ledger:
         for step in range(1, steps + 1):
             print(json.dumps({"step": step, "tokens": step * 480, "loss": 11 - step / 10}), file=metrics)

@@ -30,11 +30,6 @@ def test_more_than_four_passes_are_pointed_out():
     assert "Seen more than" not in page(compare([made_result("web", BITS)])).html()
 
 
-def test_a_source_of_unknown_size_shows_its_tokens_without_epochs():
-    unknown = made_result("web", BITS, trained={"web": SourceUse(960, None, None)})
-    assert "<td class=n>960</td>" in page(compare([unknown])).html()
-
-
 def test_the_same_comparison_gives_the_same_bytes():
     runs = [made_result("web", BITS), made_result("phi_1_5", BITS + 0.1)]
     assert page(compare(runs)).html() == page(compare(runs[::-1])).html()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import InputError, IntegrityError, SettingsError
-from evals.runs import described, loss_curve, open_held_out, open_run, same_name, shards_of, trained_tokens
+from evals.runs import described, loss_curve, open_held_out, open_run, same_name, trained_sources, trained_tokens
 from tests.evals.helpers import CONTEXT, write_source
 
 
@@ -21,8 +21,7 @@ def test_a_finished_run_says_what_it_is(runs):
     assert (opened.name, opened.context_length, opened.settings["mixture"]) == ("web", CONTEXT, "web")
     assert trained_tokens(opened) == {"web": 6 * 384, "code": 6 * 96}
     assert [line["loss"] for line in loss_curve(opened)] == pytest.approx([10.9, 10.8, 10.7, 10.6, 10.5, 10.4])
-    assert shards_of(opened, "web") == (1_000, "c0ffee")
-    assert shards_of(opened, "gone") == (None, None)
+    assert trained_sources(opened) == {"web": (20, "c0ffee"), "code": (20, "c0ffee")}
 
 
 def test_a_step_that_a_resumed_run_wrote_again_counts_once_and_the_last_line_wins(run):
