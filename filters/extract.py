@@ -1,6 +1,6 @@
 """The main text of an HTML page: find its character set, tame the page, then resiliparse or trafilatura.
 
-resiliparse is some fifteen times faster, trafilatura more precise (docs/rules.md has the figures). Pages are hostile:
+resiliparse is some ten times faster, trafilatura more precise (docs/rules.md has the figures). Pages are hostile:
 whatever the bytes are, the answer is a string, possibly empty. What makes either parser slow out of proportion or lose
 the text (nesting thousands deep, tags of megabytes, NULs) is taken out first. That bounds what is known; a page can
 still be slow in a way nobody has seen, so the caller runs this in a process that it can kill.
