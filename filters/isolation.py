@@ -19,6 +19,8 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 _CLOCK_PER_CPU_SECOND = 10
+_OUT_OF_MEMORY = "out of memory"
+_MAX_MESSAGE = 500
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG in <linux/prctl.h>
 
 
@@ -32,6 +34,10 @@ class TooMuchMemoryError(Exception):
 
 class CrashedError(Exception):
     """The child died during the call; the message says how."""
+
+
+class FailedError(Exception):
+    """The call raised an exception; the message holds its class and its message."""
 
 
 class Isolated(Generic[Argument, Result]):
@@ -51,9 +57,10 @@ class Isolated(Generic[Argument, Result]):
         self._pipe: Any = None
 
     def __call__(self, argument: Argument) -> Result:
-        """The function's result; an exception that it raises is raised here too.
+        """The function's result.
 
         Raises:
+            FailedError: if it raised an exception; as text, since not every exception can travel.
             TooSlowError, TooMuchMemoryError, CrashedError: if the child did not survive.
         """
         if self._child is None:
@@ -63,16 +70,16 @@ class Isolated(Generic[Argument, Result]):
             if not self._pipe.poll(self._seconds * _CLOCK_PER_CPU_SECOND):
                 self.close()
                 raise TooSlowError
-            succeeded, outcome = self._pipe.recv()
+            outcome, failure = self._pipe.recv()
         except (EOFError, ConnectionError):
             raise self._autopsy() from None
-        if succeeded:
-            result: Result = outcome
-            return result
-        if isinstance(outcome, MemoryError):
+        if failure == _OUT_OF_MEMORY:
             self.close()  # what is left of its memory may be in pieces
             raise TooMuchMemoryError
-        raise outcome
+        if failure is not None:
+            raise FailedError(failure)
+        result: Result = outcome
+        return result
 
     def close(self) -> None:
         """End the child."""
@@ -107,14 +114,15 @@ class Isolated(Generic[Argument, Result]):
             except EOFError:
                 return
             signal.setitimer(signal.ITIMER_PROF, self._seconds)
+            answer: tuple[Result | None, str | None]
             try:
-                outcome: tuple[bool, object] = (True, self._function(argument))
+                answer = (self._function(argument), None)
             except MemoryError:
-                outcome = (False, MemoryError())
-            except Exception as error:  # it is raised again in the parent
-                outcome = (False, _plain(error))
+                answer = (None, _OUT_OF_MEMORY)
+            except Exception as error:  # whatever it is, the parent hears of it
+                answer = (None, f"{type(error).__name__}: {error}"[:_MAX_MESSAGE])
             signal.setitimer(signal.ITIMER_PROF, 0)
-            pipe.send(outcome)
+            pipe.send(answer)
 
     def _autopsy(self) -> Exception:
         self._child.join(self._seconds)
@@ -140,14 +148,3 @@ def _limit_memory(allowed: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     soft = held + allowed if hard == resource.RLIM_INFINITY else min(held + allowed, hard)
     resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def _plain(error: Exception) -> Exception:
-    """The error itself if it survives pickling, else its class and message."""
-    import pickle
-
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 (made by this very process)
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

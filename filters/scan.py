@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from common.settings import Settings
-from filters.isolation import CrashedError, Isolated, TooMuchMemoryError, TooSlowError
+from filters.isolation import CrashedError, FailedError, Isolated, TooMuchMemoryError, TooSlowError
 from filters.job import Language, Limits
 from filters.records import LOST, Record
 from filters.verdict import Rejection
@@ -159,10 +159,8 @@ def examined(examine: Callable[[Record], Finding], record: Record, limits: Limit
         return Finding(rejection=Rejection(f"{LOST}too_much_memory", allowed, allowed))
     except CrashedError as error:
         return Finding(rejection=Rejection(f"{LOST}crashed", 1, 0), detail=str(error))
-    except ImportError:
-        raise  # a broken installation would lose every page; that is no property of a page
-    except Exception as error:  # a page no library foresaw: it is counted and kept aside, and the job goes on
-        return Finding(rejection=Rejection(f"{LOST}error", 1, 0), detail=f"{type(error).__name__}: {error}"[:500])
+    except FailedError as error:  # a page that no library foresaw: counted and kept aside, and the job goes on
+        return Finding(rejection=Rejection(f"{LOST}error", 1, 0), detail=str(error))
 
 
 def id_hash(own_id: str) -> int:

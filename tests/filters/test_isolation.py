@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from filters.isolation import CrashedError, Isolated, TooMuchMemoryError, TooSlowError
+from filters.isolation import CrashedError, FailedError, Isolated, TooMuchMemoryError, TooSlowError
 
 
 def behave(how):
@@ -41,7 +41,7 @@ def isolated():
         ("eat", TooMuchMemoryError, "^$"),
         ("crash", CrashedError, "killed by SIGKILL"),
         ("leave", CrashedError, "exit status 3"),
-        ("raise", ValueError, "a bad page"),
+        ("raise", FailedError, "^ValueError: a bad page$"),
     ],
 )
 def test_a_call_that_fails_says_how_and_the_next_one_works(isolated, how, error, message):
@@ -52,7 +52,7 @@ def test_a_call_that_fails_says_how_and_the_next_one_works(isolated, how, error,
 
 def test_good_calls_and_plain_errors_share_one_child(isolated):
     child = isolated("pid")
-    with pytest.raises(ValueError, match="a bad page"):
+    with pytest.raises(FailedError, match="a bad page"):
         isolated("raise")
     assert isolated("pid") == child != os.getpid()
 
