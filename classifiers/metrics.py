@@ -94,7 +94,7 @@ def report(
     scores: Scores = np.asarray(given, np.float64)
     likely = np.asarray(probabilities, np.float64)
     value = _figures(scores, truth, likely)
-    draws = _resamples(np.arange(len(truth)) if groups is None else groups, seed)
+    draws = resamples(np.arange(len(truth)) if groups is None else groups, seed)
     drawn = [_figures(scores[i], truth[i], likely[i]) for i in draws]
 
     def interval(name: str) -> dict[str, float] | None:
@@ -115,6 +115,20 @@ def report(
 
     overall = {name: interval(name) for name in ("spearman", "quadratic_kappa", "mean_absolute_error")}
     return {"documents": len(truth)} | overall | {"thresholds": {str(t): at(t) for t in THRESHOLDS}}
+
+
+def resamples(groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+    """Bootstrap samples of places: whole groups are drawn with replacement."""
+    generator = np.random.default_rng(seed)
+    order = np.argsort(groups, kind="stable")
+    _, starts = np.unique(groups[order], return_index=True)
+    members = np.split(order, starts[1:])
+    if len(members) == len(order):  # every group is one document
+        return [generator.integers(len(order), size=len(order)) for _ in range(RESAMPLES)]
+    return [
+        np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
+        for _ in range(RESAMPLES)
+    ]
 
 
 def _figures(scores: Scores, truth: Scores, likely: Scores) -> dict[str, Any]:
@@ -169,17 +183,3 @@ def _bins(positive: NDArray[np.bool_], probability: Scores) -> list[tuple[NDArra
     order = np.argsort(probability, kind="stable")
     parts = [part for part in np.array_split(order, BINS) if len(part)]
     return [(part, float(probability[part].mean()), float(positive[part].mean())) for part in parts]
-
-
-def _resamples(groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
-    """Bootstrap samples of places: whole groups are drawn with replacement."""
-    generator = np.random.default_rng(seed)
-    order = np.argsort(groups, kind="stable")
-    _, starts = np.unique(groups[order], return_index=True)
-    members = np.split(order, starts[1:])
-    if len(members) == len(order):  # every group is one document
-        return [generator.integers(len(order), size=len(order)) for _ in range(RESAMPLES)]
-    return [
-        np.concatenate([members[i] for i in generator.integers(len(members), size=len(members))])
-        for _ in range(RESAMPLES)
-    ]

@@ -131,24 +131,31 @@ class EducationalClassifier:
         content = hashlib.sha256(save(self._arrays())).hexdigest()
         return content_key(self.description.model_dump(mode="json", exclude={"encoder"}), content)
 
+    def knows(self, labels: Labels) -> NDArray[np.bool_]:
+        """Whether this classifier was trained on a label's document or text, bool[n]."""
+        known_ids = set(self.training_set.get("ids", np.empty(0)).tolist())
+        known_texts = set(self.training_set.get("texts", np.empty(0)).tolist())
+        return np.array(
+            [
+                fingerprint(i) in known_ids or fingerprint(plain(t)) in known_texts
+                for i, t in zip(labels.ids, labels.texts, strict=True)
+            ],
+            np.bool_,
+        )
+
     def unseen(self, labels: Labels) -> Labels:
         """The labels whose document and text this classifier was not trained on.
 
         Raises:
             InputError: if none is left.
         """
-        known_ids = set(self.training_set.get("ids", np.empty(0)).tolist())
-        known_texts = set(self.training_set.get("texts", np.empty(0)).tolist())
-        new = [
-            fingerprint(i) not in known_ids and fingerprint(plain(t)) not in known_texts
-            for i, t in zip(labels.ids, labels.texts, strict=True)
-        ]
-        if not any(new):
+        new = ~self.knows(labels)
+        if not new.any():
             raise InputError(
                 f"the classifier was trained on all {len(labels)} of these documents, so figures on them would only "
                 "measure its memory: name labels it has not seen, or use --folds 5 to cross-validate its recipe"
             )
-        return labels.take(np.array(new))
+        return labels.take(new)
 
     def save(self, path: Path | str, pages: Mapping[str, bytes] | None = None) -> None:
         """Publish the classifier directory.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,20 @@ def count(files: list[str]) -> int | None:
     return sum(1 for name in files for _ in read_rows(name))
 
 
+def read_blocks(source: str, columns: Sequence[str] = ("id", "text")) -> Iterator[list[dict[str, Any]]]:
+    """Documents of ``source`` in order, in blocks of :data:`BLOCK_DOCUMENTS`; every one has ``columns``.
+
+    Raises:
+        InputError: if a text is not a string; it names the document.
+    """
+    rows = (row for name in expand(source) for row in read_rows(name, columns))
+    while block := list(islice(rows, BLOCK_DOCUMENTS)):
+        for row in block:
+            if not isinstance(row["text"], str):
+                raise InputError(f"document {row['id']}: text must be a string, got {type(row['text']).__name__}")
+        yield block
+
+
 def score_documents(
     source: str,
     out: Path,
@@ -53,9 +67,8 @@ def score_documents(
     if out.suffix != ".parquet":
         raise SettingsError(f"--out must end in .parquet, got {out}")
     documents, total, kept = 0, 0.0, 0
-    rows = (row for name in expand(source) for row in read_rows(name, ("id", "text")))
     with publish_file(out) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd") as writer:
-        for block in _blocks(rows):
+        for block in read_blocks(source):
             table = _score(block, classifier, threads, advance)
             writer.write_table(table)
             scores = table["score"].to_numpy()
@@ -81,9 +94,6 @@ def _score(
 ) -> pa.Table:
     import pyarrow as pa
 
-    for row in rows:
-        if not isinstance(row["text"], str):
-            raise InputError(f"document {row['id']}: text must be a string, got {type(row['text']).__name__}")
     measured = classifier.measure([row["text"] for row in rows], threads, advance)
     columns: dict[str, Any] = {"id": [str(row["id"]) for row in rows], "score": measured.scores}
     columns |= {_column(t): measured.probabilities[:, t - 1] for t in THRESHOLDS}
@@ -99,8 +109,3 @@ def _schema() -> pa.Schema:
 
 def _column(threshold: int) -> str:
     return f"probability_{threshold}"
-
-
-def _blocks(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    while block := list(islice(rows, BLOCK_DOCUMENTS)):
-        yield block
