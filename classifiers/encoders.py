@@ -54,7 +54,8 @@ class TransformerEncoder:
 
         Args:
             reference: a directory, ``all-MiniLM-L6-v2``, or a name on the hub.
-            max_tokens: longer windows are cut here; the model's own limit holds as well.
+            max_tokens: longer windows are cut here, or where the model has no more positions. The shorter limit that a
+                sentence encoder recommends for its own output does not matter to its middle layers.
             layers: hidden layers, from 1, whose mean over the tokens is wanted; 0 is the model's own pooled output.
                 Layers above the highest are dropped: middle layers say more about a text's manner than the last one,
                 which was trained to tell topics apart, and cost less.
@@ -70,11 +71,14 @@ class TransformerEncoder:
         self.tokenizer = self.model.tokenizer.backend_tokenizer
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.max_tokens = min(max_tokens, int(self.model.max_seq_length or max_tokens))
         self.dimensions = int(self.model.get_embedding_dimension() or 0)
-        self._network: Any = self.model[0].auto_model
+        network: Any = self.model[0].auto_model
+        self._network = network
         self.layers = tuple(layers)
         self._padding = int(self.model.tokenizer.pad_token_id or 0)
+        positions = getattr(network.config, "max_position_embeddings", None)
+        # RoBERTa counts positions from the padding id on; for the others this gives one token away
+        self.max_tokens = min(max_tokens, positions - self._padding - 1) if positions else max_tokens
         if 0 not in self.layers:
             _keep_layers(self._network, max(self.layers), reference)
 

@@ -53,7 +53,7 @@ class Recipe(Settings):
     )
     window: Window = Field(default=Window(), description="the part of a document that is read")
     layers: tuple[NonNegativeInt, ...] = Field(
-        default=(2, 3, 4),
+        default=(2, 3, 4, 5),
         description="hidden layers whose mean over the tokens is read; layers above the highest are not computed; "
         "0: the output that the model was trained to give",
     )

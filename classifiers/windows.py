@@ -19,7 +19,7 @@ class Window(Settings):
 
     policy: Literal["head"] = Field(default="head", description="head: the beginning of the document")
     characters: PositiveInt = Field(default=1500, description="length of the window, in characters")
-    tokens: PositiveInt = Field(default=256, description="what the transformer reads of a window, in its own tokens")
+    tokens: PositiveInt = Field(default=400, description="what the transformer reads of a window, in its own tokens")
 
 
 def spans(length: int, window: Window) -> list[tuple[int, int]]:
