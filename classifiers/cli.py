@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from classifiers.assignment import Annotation
+from classifiers.compare_settings import CompareSettings
 from classifiers.recipe import Recipe
 from common import command
 
@@ -19,6 +20,7 @@ app = App(
 )
 
 DEFAULTS = Recipe()
+COMPARE_DEFAULTS = CompareSettings()
 Flag = Annotated[bool, Parameter(negative=())]
 Options = Annotated[Recipe, Parameter(name="*")]
 
@@ -206,6 +208,65 @@ def score(
     with command.progress(documents, " documents", "score") as bar:
         result = scoring.score_documents(input, out, loaded, threads, bar.update)
     command.emit(result, command.table([result]), json)
+
+
+@app.command
+def compare(
+    champion: Path,
+    challenger: Path,
+    /,
+    *,
+    labels: str,
+    pool: str,
+    settings: Annotated[CompareSettings, Parameter(name="*")] = COMPARE_DEFAULTS,
+    page: Path | None = None,
+    threads: int = 1,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Hold a new classifier against the one in use: what would be kept otherwise, drift, figures, and a gate.
+
+    Exit status 1 if the challenger is worse: the 95% interval of its gain in the primary metric lies below −margin.
+
+    Example: classifiers compare default my-classifier --labels new-labels.jsonl.gz --pool documents.jsonl.gz
+    --page comparison.html
+
+    Parameters
+    ----------
+    champion
+        Classifier directory in use, or default.
+    challenger
+        Classifier directory that may replace it, or default.
+    labels
+        Labels table, JSONL or Parquet: id, text, score 0 to 5. Only what neither was trained on is used.
+    pool
+        Documents, JSONL or Parquet with id and text: file, folder, glob or URL. Each is scored by both.
+    settings
+        What is kept, what is told apart, and what decides.
+    page
+        HTML page to write, with texts that would be gained and lost.
+    threads
+        Batches that are computed at a time; no figure depends on it.
+    dry_run
+        Say what would be compared and written, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import compare as comparison
+    from classifiers import compare_report
+
+    comparison.checked_page(page)
+    job = comparison.prepare(champion, challenger, labels, pool, settings)
+    if dry_run:
+        plan = job.plan() | {"page": page and str(page)}
+        command.emit(plan, command.table([plan]), json)
+        return 0
+    with command.progress(job.work(), " texts", "compare") as bar:
+        found = comparison.compare(job, threads, bar.update)
+    if page:
+        compare_report.write_page(found, page)
+    command.emit(found.document() | {"page": page and str(page)}, compare_report.summary(found), json)
+    return 0 if found.gate.passed else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
