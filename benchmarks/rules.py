@@ -141,7 +141,8 @@ def their_rules(names: Sequence[str]) -> Callable[[str], Verdict]:
         "c4": filters.C4QualityFilter,
         "fineweb": filters.FineWebQualityFilter,
     }
-    chain = [peers[name]() for name in names]
+    options = {"c4": {"filter_no_terminal_punct": False}}  # as in FineWeb's recipe, and our default
+    chain = [peers[name](**options.get(name, {})) for name in names]
 
     def verdict(text: str) -> Verdict:
         document = Document(text=text, id="")

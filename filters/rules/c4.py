@@ -33,7 +33,11 @@ class C4Settings(Settings):
     max_lorem_ipsum_lines: NonNegativeInt | None = Field(0, description='lines with "lorem ipsum"')
     max_curly_bracket_lines: NonNegativeInt | None = Field(0, description='lines with "{": code, not prose')
     min_sentences: NonNegativeInt | None = Field(5, description="sentences in the lines that are left")
-    require_terminal_punctuation: bool = Field(True, description="remove lines that do not end in . ? ! or a quote")
+    require_terminal_punctuation: bool = Field(
+        False,
+        description="remove lines that do not end in . ? ! or a quote; off, as in FineWeb's recipe: it would take "
+        "headings, lists and formulas out of teaching text",
+    )
     min_words_per_line: NonNegativeInt | None = Field(3, description="remove shorter lines")
     max_word_length: NonNegativeInt | None = Field(1000, description="remove lines with a word of more characters")
     remove_citations: bool = Field(True, description="remove [1], [edit] and [citation needed] inside lines")

@@ -44,8 +44,6 @@ def test_prose_is_kept_as_it_is():
 @pytest.mark.parametrize(
     ("line", "setting"),
     [
-        ("A menu entry without an end", {"require_terminal_punctuation": False}),
-        ("Read more about it...", {"require_terminal_punctuation": False}),
         ("Read more.", {"min_words_per_line": 2}),
         ("Please enable JavaScript to see this.", {"remove_javascript_lines": False}),
         ("By using this you accept our Privacy Policy.", {"remove_policy_lines": False}),
@@ -58,10 +56,19 @@ def test_each_kind_of_clutter_line_goes_unless_its_setting_says_otherwise(line, 
     assert clean(text, **setting) == text
 
 
+@pytest.mark.parametrize("line", ["A heading, a list item or a formula", "Read more about it..."])
+def test_lines_without_a_full_stop_go_only_when_asked(line):
+    text = f"{PROSE}\n{line}\n{PROSE}"
+    assert clean(text) == text
+    assert clean(text, require_terminal_punctuation=True) == f"{PROSE}\n{PROSE}"
+
+
 def test_citations_are_cut_out_of_lines():
     text = "The sky is blue[12] and high[] above us[edit].[citation needed]"
     assert clean(text) == "The sky is blue and high above us."
-    assert clean(text + "\n" + text, remove_citations=False) == "", "a bracket ends no sentence"
+    both = text + "\n" + text
+    assert clean(both, remove_citations=False) == both
+    assert clean(both, remove_citations=False, require_terminal_punctuation=True) == "", "a bracket ends no sentence"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +87,8 @@ def test_place_holders_and_code_reject_the_page(line, reason):
 
 
 def test_code_in_a_line_that_goes_anyway_rejects_nothing():
-    assert verdict(f"{PROSE}\nfunction f() {{ return 1; }}")[1] is None
+    text = f"{PROSE}\nfunction f() {{ return 1; }}"
+    assert verdict(text, require_terminal_punctuation=True)[1] is None
 
 
 def test_five_sentences_are_kept_and_four_are_not():
