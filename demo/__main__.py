@@ -22,7 +22,7 @@ from demo.crawl import write_crawl
 MIXTURES = ("phi_1_5", "web_only", "web")
 BUDGET_TOKENS = 25_000
 HELD_OUT_FRACTION = 0.1
-TRAIN_TOKENS = 98_304
+TRAIN_TOKENS = 65_536
 TRAINING = "--context-length 256 --batch.windows 8 --optimizer.learning-rate 5e-3"
 BIN = Path(sys.executable).parent
 
@@ -100,7 +100,8 @@ def _steps(folder: Path) -> None:
         )
 
     _say("What the data was worth")
-    _run(f"evals run {' '.join(f'{folder}/runs/{name}' for name in MIXTURES)} --out {folder}/results")
+    runs = " ".join(f"{folder}/runs/{name}" for name in MIXTURES)
+    _run(f"evals run {runs} --out {folder}/results --max-documents 8")
     _run(f"evals compare {folder}/results")
     _run(f"evals report {folder}/results --out {folder}/comparison.html")
 
