@@ -25,13 +25,13 @@ BINS = 10
 
 def auc(positive: NDArray[np.bool_], scores: Scores) -> float | None:
     """Area under the ROC curve: P(a positive scores above a negative), ties half. None without both classes."""
-    return _auc(positive, ranks(scores))
+    return auc_of_ranks(positive, ranks(scores))
 
 
 def best_f1(positive: NDArray[np.bool_], scores: Scores) -> dict[str, float] | None:
     """The cut with the highest F1: ``{f1, precision, recall, cut}``; kept is score ≥ cut. None without positives."""
     order = np.argsort(-scores, kind="stable")
-    return _best_f1(positive[order], scores[order])
+    return best_f1_of_falling(positive[order], scores[order])
 
 
 def decision(positive: NDArray[np.bool_], kept: NDArray[np.bool_]) -> dict[str, float]:
@@ -44,7 +44,7 @@ def decision(positive: NDArray[np.bool_], kept: NDArray[np.bool_]) -> dict[str, 
 
 def spearman(left: Scores, right: Scores) -> float | None:
     """Rank correlation, ties at their mean rank. None if one side is constant."""
-    return _correlation(ranks(left), ranks(right))
+    return correlation(ranks(left), ranks(right))
 
 
 def quadratic_kappa(left: Scores, right: Scores) -> float | None:
@@ -70,6 +70,39 @@ def ranks(values: Scores) -> Scores:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return ((last - counts + 1 + last) / 2)[inverse]
+
+
+def auc_of_ranks(positive: NDArray[np.bool_], rank: Scores) -> float | None:
+    """:func:`auc` of scores that are ranked already."""
+    positives = int(positive.sum())
+    negatives = len(positive) - positives
+    if not positives or not negatives:
+        return None
+    return float((rank[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def best_f1_of_falling(positive: NDArray[np.bool_], falling: Scores) -> dict[str, float] | None:
+    """:func:`best_f1` of scores that are in falling order already."""
+    hits = np.cumsum(positive)
+    if not len(hits) or not hits[-1]:
+        return None
+    ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # a cut cannot part equal scores
+    kept, found = ends + 1, hits[ends]
+    f1 = 2 * found / (kept + hits[-1])
+    best = int(f1.argmax())
+    return {
+        "f1": float(f1[best]),
+        "precision": float(found[best] / kept[best]),
+        "recall": float(found[best] / hits[-1]),
+        "cut": float(falling[ends[best]]),
+    }
+
+
+def correlation(left: Scores, right: Scores) -> float | None:
+    """Pearson's correlation; of ranks it is Spearman's. None if one side is constant."""
+    if not np.ptp(left) or not np.ptp(right):
+        return None
+    return float(np.corrcoef(left, right)[0, 1])
 
 
 def report(
@@ -135,48 +168,17 @@ def _figures(scores: Scores, truth: Scores, likely: Scores) -> dict[str, Any]:
     """All figures of one sample; what they share, the order of the scores, is found once."""
     rank, order = ranks(scores), np.argsort(-scores, kind="stable")
     found: dict[str, Any] = {
-        "spearman": _correlation(rank, ranks(truth)),
+        "spearman": correlation(rank, ranks(truth)),
         "quadratic_kappa": quadratic_kappa(scores, truth),
         "mean_absolute_error": np.abs(scores - truth).mean(),
     }
     for threshold in THRESHOLDS:
         positive = truth >= threshold
-        found[f"auc {threshold}"] = _auc(positive, rank)
-        found[f"best_f1 {threshold}"] = (_best_f1(positive[order], scores[order]) or {}).get("f1")
+        found[f"auc {threshold}"] = auc_of_ranks(positive, rank)
+        found[f"best_f1 {threshold}"] = (best_f1_of_falling(positive[order], scores[order]) or {}).get("f1")
         at_half = decision(positive, likely[:, threshold - 1] >= 0.5)
         found |= {f"{name} {threshold}": number for name, number in at_half.items()}
     return found
-
-
-def _auc(positive: NDArray[np.bool_], rank: Scores) -> float | None:
-    positives = int(positive.sum())
-    negatives = len(positive) - positives
-    if not positives or not negatives:
-        return None
-    return float((rank[positive].sum() - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def _best_f1(positive: NDArray[np.bool_], falling: Scores) -> dict[str, float] | None:
-    """:func:`best_f1` of scores that are in falling order already."""
-    hits = np.cumsum(positive)
-    if not len(hits) or not hits[-1]:
-        return None
-    ends = np.append(np.flatnonzero(np.diff(falling)), len(falling) - 1)  # a cut cannot part equal scores
-    kept, found = ends + 1, hits[ends]
-    f1 = 2 * found / (kept + hits[-1])
-    best = int(f1.argmax())
-    return {
-        "f1": float(f1[best]),
-        "precision": float(found[best] / kept[best]),
-        "recall": float(found[best] / hits[-1]),
-        "cut": float(falling[ends[best]]),
-    }
-
-
-def _correlation(left: Scores, right: Scores) -> float | None:
-    if not np.ptp(left) or not np.ptp(right):
-        return None
-    return float(np.corrcoef(left, right)[0, 1])
 
 
 def _bins(positive: NDArray[np.bool_], probability: Scores) -> list[tuple[NDArray[np.int64], float, float]]:

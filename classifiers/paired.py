@@ -10,14 +10,14 @@ The gate looks at one metric, named before anything is measured: of four metrics
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from classifiers.compare_settings import Metric
-from classifiers.metrics import auc, best_f1, resamples, spearman
+from classifiers.metrics import auc_of_ranks, best_f1_of_falling, correlation, ranks, resamples
 from common.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,12 +33,6 @@ GRADE = 3
 FEW_DOCUMENTS = 20
 """With fewer on either side of the grade, percentile intervals are clearly too narrow."""
 
-METRICS: dict[Metric, Callable[[Scores, Scores], float | None]] = {
-    "auc": lambda truth, scores: auc(truth >= GRADE, scores),
-    "best_f1": lambda truth, scores: (best_f1(truth >= GRADE, scores) or {}).get("f1"),
-    "spearman": spearman,
-    "mean_absolute_error": lambda truth, scores: float(np.abs(truth - scores).mean()),
-}
 TITLES: Mapping[Metric, str] = {
     "auc": f"AUC at ≥ {GRADE}",
     "best_f1": f"best F1 at ≥ {GRADE}",
@@ -96,16 +90,14 @@ def paired_figures(
     Returns:
         A pair for each metric; None where it is undefined, such as an AUC without documents of one class.
     """
-    draws = resamples(groups, seed)
+    whole = _figures(truth, champion, challenger)
+    drawn = [_figures(truth[i], champion[i], challenger[i]) for i in resamples(groups, seed)]
 
     def pair(name: Metric) -> Paired | None:
-        metric = METRICS[name]
-        whole = (metric(truth, champion), metric(truth, challenger))
-        drawn = [(metric(truth[i], champion[i]), metric(truth[i], challenger[i])) for i in draws]
-        defined = np.array([both for both in drawn if None not in both], np.float64)
-        if None in whole or not len(defined):
+        defined = np.array([both[name] for both in drawn if None not in both[name]], np.float64)
+        if None in whole[name] or not len(defined):
             return None
-        ours, theirs = np.array(whole, np.float64)
+        ours, theirs = np.array(whole[name], np.float64)
         sign = -1 if name == "mean_absolute_error" else 1
         return Paired(
             _interval(ours, defined[:, 0]),
@@ -113,7 +105,7 @@ def paired_figures(
             _interval(sign * (theirs - ours), sign * (defined[:, 1] - defined[:, 0])),
         )
 
-    return {name: pair(name) for name in METRICS}
+    return {name: pair(name) for name in TITLES}
 
 
 def gate(figures: Mapping[Metric, Paired | None], primary: Metric, margin: float) -> Gate:
@@ -154,6 +146,20 @@ def new_to_both(labels: Labels, champion: EducationalClassifier, challenger: Edu
             'labels kept out of both trainings (classifiers train leaves out rows whose split is "test")'
         )
     return labels.take(left)
+
+
+def _figures(truth: Scores, *scores: Scores) -> dict[Metric, tuple[float | None, ...]]:
+    """Every metric of each of ``scores`` on one sample; what they share is found once."""
+    positive, rank_of_truth = truth >= GRADE, ranks(truth)
+    rank = [ranks(each) for each in scores]
+    falling = [np.argsort(-each, kind="stable") for each in scores]
+    best = [best_f1_of_falling(positive[i], each[i]) for i, each in zip(falling, scores, strict=True)]
+    return {
+        "auc": tuple(auc_of_ranks(positive, each) for each in rank),
+        "best_f1": tuple(each["f1"] if each else None for each in best),
+        "spearman": tuple(correlation(each, rank_of_truth) for each in rank),
+        "mean_absolute_error": tuple(float(np.abs(each - truth).mean()) for each in scores),
+    }
 
 
 def _interval(value: float, drawn: NDArray[np.float64]) -> Interval:
