@@ -7,6 +7,7 @@ champion? A page shows texts that would be gained and lost, so that a person can
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,8 +94,13 @@ def checked_page(path: Path | None) -> Path | None:
     Raises:
         SettingsError: if it is not a name for a page.
     """
-    if path is not None and (path.suffix != ".html" or path.is_dir()):
+    if path is None:
+        return None
+    if path.suffix != ".html" or path.is_dir():
         raise SettingsError(f"--page must be a file that ends in .html, got {path}")
+    nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise SettingsError(f"--page {path} cannot be written: {nearest} is not a folder that you may write to")
     return path
 
 

@@ -167,6 +167,7 @@ def test_a_dry_run_counts_and_writes_nothing(good, bad, inputs, tmp_path, capsys
         (["--pool", "nowhere/*.jsonl"], "nowhere/*.jsonl matches no file"),
         (["--pool", "EMPTY"], "holds no documents"),
         (["--page", "page.pdf"], "--page must be a file that ends in .html, got page.pdf"),
+        (["--page", "empty.jsonl/page.html"], "empty.jsonl is not a folder that you may write to"),
         (["--keep-fraction", "0.2", "--threshold", "3"], "keep_fraction 0.2 and threshold 3 exclude each other"),
         (["--keep-fraction", "1.5"], "less than 1"),
         (["--keep-fraction", "0.00001"], "holds not one document"),
