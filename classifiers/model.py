@@ -78,9 +78,12 @@ class EducationalClassifier:
     training_set: Arrays = field(default_factory=dict)  # fingerprints of the ids and the texts it was trained on
     about: Mapping[str, Any] = field(default_factory=dict)  # recipe, labels, figures: said, never read by the scoring
 
-    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Calibrated scores, float32[n]. The same list of texts gives the same bits in any process."""
-        return self.measure(texts).scores
+    def score(self, texts: Sequence[str], advance: Callable[[int], object] | None = None) -> NDArray[np.float32]:
+        """Calibrated scores, float32[n]. The same list of texts gives the same bits in any process.
+
+        ``advance`` is called with the number of documents of each batch that is done, for a progress bar.
+        """
+        return self.measure(texts, advance=advance).scores
 
     def measure(
         self, texts: Sequence[str], threads: int = 1, advance: Callable[[int], object] | None = None
@@ -90,7 +93,7 @@ class EducationalClassifier:
         Args:
             texts: whole documents; they are cut to the window here.
             threads: batches that are embedded at a time; the result does not depend on it.
-            advance: called with the number of documents done, for a progress bar.
+            advance: called with the number of documents of each batch that is done, for a progress bar.
         """
         windows = [cut(text, self.description.window) for text in texts]
         tokens = self._encoder.tokenize(windows) if windows else []

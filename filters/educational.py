@@ -25,8 +25,8 @@ class Scorer(Protocol):
         """Identity of everything that changes a score."""
         ...
 
-    def score(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """float32[n], 0 to 5."""
+    def score(self, texts: Sequence[str], advance: Callable[[int], object]) -> NDArray[np.float32]:
+        """float32[n], 0 to 5; ``advance`` hears how many documents each batch had."""
         ...
 
 
@@ -48,9 +48,15 @@ def score_file(values: Mapping[str, Any], folder: Path, advance: Callable[[int],
     survives = first[start:stop] == np.arange(start, stop)
     scorer = load_scorer(values["classifier"])
     scores = [np.empty(0, dtype=np.float32)]
+    done = 0
+
+    def add(documents: int) -> None:
+        nonlocal done
+        done += documents
+        advance(done)
+
     for texts in _batches(values["documents"], survives):
-        scores.append(scorer.score(texts))
-        advance(sum(map(len, scores)))
+        scores.append(scorer.score(texts, add))
     np.save(folder / SCORES, np.concatenate(scores).astype(np.float32))
 
 

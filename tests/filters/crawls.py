@@ -116,5 +116,6 @@ class FakeScorer:
 
     digest = "fake"
 
-    def score(self, texts):
+    def score(self, texts, advance):
+        advance(len(texts))
         return np.array([zlib.crc32(text.encode()) % 20 / 4 for text in texts], dtype=np.float32)
