@@ -11,7 +11,7 @@ demo: $(VENV)/installed  ## install, then the main job end to end on the embedde
 	$(BIN)/python -m demo --out demo-out
 
 test: check  ## the whole suite, in the same environment
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/installed  ## lint and types
 	$(BIN)/ruff check .
