@@ -127,9 +127,10 @@ def _figures(page: Page, found: Comparison) -> None:
         for name, pair in found.figures.items()
     ]
     page.table(("metric", "champion", "challenger", "gain", ""), rows)
+    limit = f"−{found.gate.margin:g}" if found.gate.margin else "0"
     page.paragraph(
         "Brackets: 95% bootstrap intervals over groups of near-duplicates; the gain is paired, and above zero where "
-        f"the challenger is better. The gate fails when the gain's interval lies below −{found.gate.margin:g}.",
+        f"the challenger is better. The gate fails when the gain's interval lies below {limit}.",
         small=True,
     )
 
