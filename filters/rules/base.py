@@ -8,6 +8,7 @@ the first that a text violates rejects it, and the reason is the rule set's name
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Generic, TypeVar
 
@@ -18,7 +19,7 @@ from filters.words import Words
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-class Rule(Generic[SettingsT]):
+class Rule(ABC, Generic[SettingsT]):
     """Base of the rule sets. A subclass names itself, its settings and its measures."""
 
     name: ClassVar[str]
@@ -27,9 +28,9 @@ class Rule(Generic[SettingsT]):
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
 
+    @abstractmethod
     def measures(self) -> Mapping[str, Callable[[Words], float]]:
         """Every measure by name. All of them are defined for every text, the empty one included."""
-        raise NotImplementedError
 
     def clean(self, words: Words) -> Words:
         """The text to judge and to keep: C4's rules remove lines; the others change nothing."""
