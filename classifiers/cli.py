@@ -15,8 +15,8 @@ from common import command
 
 app = App(
     name="classifiers",
-    help="Teach a classifier educational value from graded texts, measure it, and score documents with it.",
-    help_epilogue="Example: classifiers score --input documents.jsonl.gz --out scores.parquet",
+    help="Teach a classifier educational value from graded texts, measure it, and score documents with it.\n\n"
+    "Example: classifiers score --input documents.jsonl.gz --out scores.parquet",
 )
 
 DEFAULTS = Recipe()

@@ -13,8 +13,8 @@ from evals.settings import RunSettings
 
 app = App(
     name="evals",
-    help="Measure trained models on held-out text and compare what they were trained on.",
-    help_epilogue="Example: evals run runs/web runs/web_only --out results; evals compare results; "
+    help="Measure trained models on held-out text and compare what they were trained on.\n\n"
+    "Example: evals run runs/web runs/web_only --out results; evals compare results; "
     "evals report results --out comparison.html",
 )
 

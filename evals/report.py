@@ -43,14 +43,25 @@ def page(comparison: Comparison) -> Page:
             ("held-out documents", documents),
         ]
     )
-    for note in comparison.notes:
+    for variant in comparison.variants:
+        result.paragraph(f"{variant.name}: {_mixture_in_words(variant.runs[0])}.")
+    for note in comparison.notes[:1]:
         result.paragraph(note)
     _bits(result, comparison)
+    if comparison.notes[1:]:
+        result.heading("Read with care", 3)
+    for note in comparison.notes[1:]:
+        result.paragraph(note, small=True)
     _trained_on(result, runs)
     _loss(result, comparison.variants)
     _samples(result, comparison.variants)
     _measured(result, runs)
     return result
+
+
+def _mixture_in_words(run: RunResult) -> str:
+    total = sum(use.tokens for use in run.trained.values())
+    return ", ".join(f"{use.tokens / total:.0%} {source}" for source, use in run.trained.items() if total)
 
 
 def _bits(result: Page, comparison: Comparison) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from common import command
 from evals.compare import Comparison, Difference
 from evals.results import RunResult
-from evals.statistics import bits_per_byte
+from evals.statistics import FEW_DOCUMENTS, bits_per_byte
 
 
 def summary(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
@@ -40,6 +40,8 @@ def shown(value: float, low: float, high: float, signed: bool = False) -> str:
 
 def in_words(difference: Difference) -> str:
     """What a difference says about two trained models, and no more."""
+    if difference.documents < FEW_DOCUMENTS:
+        return "too few documents"
     if not difference.is_clear:
         return "not told apart"
     better = difference.first if difference.difference < 0 else difference.second

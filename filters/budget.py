@@ -65,14 +65,8 @@ def cut(
 
     scores, tokens = np.asarray(scores, dtype=np.float32), np.asarray(tokens, dtype=np.int64)
     _check(scores, tokens, ids)
-    if budget_tokens < 1:
-        raise SettingsError(f"budget_tokens must be positive, got {budget_tokens}")
     pool_tokens = int(tokens.sum())
-    if budget_tokens > pool_tokens:
-        raise SettingsError(
-            f"budget_tokens is {budget_tokens:,} but the pool holds only {pool_tokens:,} tokens in {len(scores):,} "
-            f"documents; lower the budget, loosen the rules or add input"
-        )
+    check_budget(budget_tokens, pool_tokens, len(scores))
     if budget_tokens == pool_tokens:  # nothing is left to decide
         threshold = scores.min()
         return Cut(float(threshold), np.ones(len(scores), dtype=bool), pool_tokens, int((scores == threshold).sum()))
@@ -89,6 +83,21 @@ def cut(
         return Cut(float("inf"), kept, 0, 0)
     threshold = scores[kept].min()
     return Cut(float(threshold), kept, int(tokens[kept].sum()), int((scores == threshold).sum()))
+
+
+def check_budget(budget_tokens: int, pool_tokens: int, documents: int) -> None:
+    """Refuse a budget that is not positive or larger than the pool.
+
+    Raises:
+        SettingsError: naming both numbers.
+    """
+    if budget_tokens < 1:
+        raise SettingsError(f"budget_tokens must be positive, got {budget_tokens}")
+    if budget_tokens > pool_tokens:
+        raise SettingsError(
+            f"budget_tokens is {budget_tokens:,} but the pool holds only {pool_tokens:,} tokens in {documents:,} "
+            f"documents; lower the budget, loosen the rules or add input"
+        )
 
 
 def _check(scores: NDArray[np.float32], tokens: NDArray[np.int64], ids: Sequence[str] | NDArray[Any]) -> None:

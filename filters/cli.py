@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 app = App(
     name="filters",
-    help="Turn a raw crawl into a corpus of an exact token budget, by educational value.",
-    help_epilogue="Example: filters run job.yaml; filters why corpora/web http://example.org/page",
+    help="Turn a raw crawl into a corpus of an exact token budget, by educational value.\n\n"
+    "Example: filters run job.yaml; filters why corpora/web http://example.org/page",
 )
 
 Flag = Annotated[bool, Parameter(negative=())]

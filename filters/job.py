@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from common.errors import SettingsError
 from common.settings import Settings
 
 RULE_NAMES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
@@ -91,10 +92,17 @@ class Job(Settings):
         """The same job with every bound of every rule set written out.
 
         Raises:
-            SettingsError: if a rule set or a bound is unknown.
+            SettingsError: if a rule set, a bound or a language is unknown.
         """
+        from filters.language import known_languages
         from filters.rules import make_rule
 
+        for code in self.language.keep if self.language else ():
+            if code not in known_languages():
+                raise SettingsError(
+                    f"language.keep: {code!r} is not a language code that is known; give codes such as en, de or pt "
+                    f"({', '.join(sorted(known_languages()))})"
+                )
         rules = tuple(
             {name: make_rule(name, bounds).settings.model_dump()}
             for entry in self.rules

@@ -24,6 +24,11 @@ def identify(text: str) -> tuple[str, float]:
     return str(language), float(probability)
 
 
+def known_languages() -> frozenset[str]:
+    """Codes that :func:`identify` can answer."""
+    return frozenset(map(str, _identifier().nb_classes))
+
+
 @functools.cache
 def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier

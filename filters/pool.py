@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from filters.corpus import fallback_id
 from filters.duplicates import first_copies
+from filters.records import LOST
 from filters.scan import DOCUMENTS
 
 if TYPE_CHECKING:
@@ -91,6 +92,17 @@ class Pool:
         rows = np.flatnonzero(self.survives)
         first[rows] = rows[first_copies(self.text_hashes[rows])]
         return first
+
+    def first_loss(self) -> str:
+        """Where the first lost record lies, and what was wrong with it, in words."""
+        import pyarrow.parquet as pq
+
+        for file, name in zip(self.files, self.names, strict=True):
+            table = pq.read_table(file / DOCUMENTS, columns=["reason", "source_offset", "detail"])
+            for row in table.to_pylist():
+                if row["reason"] and row["reason"].startswith(LOST):
+                    return f"{name}, offset {row['source_offset']:,}: {row['detail'] or row['reason']}"
+        return "none"
 
     def ids(self) -> Ids:
         """The id of every row, read when asked for."""

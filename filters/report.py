@@ -102,10 +102,19 @@ def _reasons(page: Page, tally: Tally) -> None:
     page.heading("Every reason")
     page.paragraph("What was measured where a document was dropped, beside the limit that it did not keep.", small=True)
     rows = [
-        (reason, measured.dropped, statistics.median(measured.values), _limits(measured.limits))
+        (reason, measured.dropped, *(_median_and_limit(measured) if _is_bound(reason) else (None, None)))
         for reason, measured in sorted(tally.reasons.items(), key=lambda item: (-item[1].dropped, item[0]))
     ]
     page.table(("reason", "dropped", "median value", "limit"), rows)
+
+
+def _is_bound(reason: str) -> bool:
+    """Whether the reason compares a measure with a bound; the median of status codes or byte counts says nothing."""
+    return "_min_" in reason or "_max_" in reason or reason.startswith("below_")
+
+
+def _median_and_limit(measured: funnel.Limits) -> tuple[float, Any]:
+    return statistics.median(measured.values), _limits(measured.limits)
 
 
 def _shares(page: Page, title: str, name: str, shares: Mapping[str, Share]) -> None:
@@ -123,10 +132,8 @@ def _shares(page: Page, title: str, name: str, shares: Mapping[str, Share]) -> N
 def _samples(page: Page, title: str, rows: list[dict[str, Any]], texts: Mapping[str, str]) -> None:
     page.heading(title, level=3)
     for row in rows:
-        summary = (
-            f"{row['score']:.3f} · {row['token_count']:,} tokens · {row['url'] or row['source_file']} · {row['id']}"
-        )
-        page.sample(summary, texts.get(row["id"], ""))
+        name = row["url"] or row["id"]
+        page.sample(f"{row['score']:.3f} · {row['token_count']:,} tokens · {name}", texts.get(row["id"], ""))
     if not rows:
         page.paragraph("None.", small=True)
 

@@ -20,6 +20,7 @@ from common import command
 from common.errors import InputError, IntegrityError
 from common.files import content_key, lock, read_json, read_manifest, remove_unfinished, sha256_of
 from filters import corpus, decisions, educational, scan
+from filters.budget import check_budget
 from filters.corpus import WORK
 from filters.educational import SCORES, score_file
 from filters.inputs import InputFile, describe, digests, input_files
@@ -138,6 +139,10 @@ def _make(prepared: Prepared, output: Path) -> None:
     deduplicated = decisions.deduplicate(pool, job.deduplicate.exact, scan_keys, work / "deduplicate")
     first = np.load(deduplicated / decisions.FIRST)
 
+    if job.budget_tokens is not None:  # before the dear stage, not after it
+        unique = first == np.arange(len(pool))
+        check_budget(job.budget_tokens, int(pool.tokens[unique].sum()), int(unique.sum()))
+
     score_units = _score_units(prepared, pool, first, deduplicated / decisions.FIRST)
     run_units(work / "score", list(score_units.values()), score_file, job.executor, what="score", measure="doc")
     scores = _read_scores(work / "score", score_units, pool, first)
@@ -168,7 +173,8 @@ def check_losses(pool: Pool, job: Job) -> None:
         named = ", ".join(f"{reason} {count:,}" for reason, count in lost.items())
         raise InputError(
             f"{total:,} of {len(pool):,} documents were lost ({total / len(pool):.1%}), more than max_lost_fraction "
-            f"{job.max_lost_fraction:g} allows: {named}; what was read is kept, so a rerun with a higher limit is quick"
+            f"{job.max_lost_fraction:g} allows: {named} (the first: {pool.first_loss()}); replace what is damaged, or "
+            "raise the limit: what was read is kept, so a rerun is quick"
         )
     if not pool.survives.any():
         named = ", ".join(f"{reason} {count:,}" for reason, count in pool.refused.most_common(5))

@@ -13,8 +13,8 @@ from mixtures.settings import TokenizeSettings
 
 app = App(
     name="mixtures",
-    help="Turn corpora into token shards and blend them in exact proportions.",
-    help_epilogue="Example: mixtures tokenize corpora/web --out data/web; "
+    help="Turn corpora into token shards and blend them in exact proportions.\n\n"
+    "Example: mixtures tokenize corpora/web --out data/web; "
     "mixtures show web_only --data data --tokens 10000000",
 )
 

@@ -48,6 +48,15 @@ class BlendData:
             tokens[row] = in_order[number].read(place, self.context_length)
         return tokens, source
 
+    def check(self) -> None:
+        """Hold the bytes of every source against its manifest: a disk's speed, once before a long run.
+
+        Raises:
+            IntegrityError: at the first file that differs.
+        """
+        for source in self.shards.values():
+            source.check()
+
     def use(self, windows: int) -> list[Use]:
         """What a run of ``windows`` windows takes from each source.
 

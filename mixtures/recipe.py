@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, PositiveInt, field_validator, model_validator
 
 from common.errors import SettingsError
 from common.settings import Settings
@@ -37,6 +37,14 @@ class Recipe(Settings):
 
     description: str = Field("", description="one line for people")
     sources: dict[str, RecipeSource] = Field(min_length=1, description="the sources by name, a folder of shards each")
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _weights_alone(cls, value: Any) -> Any:
+        """``web: 4/5`` as ``web: {weight: 4/5}``."""
+        if not isinstance(value, dict):
+            return value
+        return {name: {"weight": one} if isinstance(one, str | int | float) else one for name, one in value.items()}
 
     @model_validator(mode="after")
     def _weights_sum_to_one(self) -> Recipe:

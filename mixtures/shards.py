@@ -85,6 +85,17 @@ class TokenShards:
             number += 1
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    def check(self) -> None:
+        """Hold the bytes of the shards against the manifest.
+
+        Raises:
+            IntegrityError: at the first file that differs.
+        """
+        try:
+            check_files(self.folder, self._entries)
+        except IntegrityError as error:
+            raise IntegrityError(f"{error}; make the shards again with `mixtures tokenize`") from error
+
     def verify(self) -> None:
         """Read everything and hold it against the manifest and the format.
 

@@ -14,8 +14,8 @@ from train.settings import TrainSettings
 
 app = App(
     name="train",
-    help="Train a phi-1.5 model on a mixture of token shards. The defaults are the paper's recipe.",
-    help_epilogue="Example: train --mixture web_only --data data --out runs/web_only --model nano "
+    help="Train a phi-1.5 model on a mixture of token shards. The defaults are the paper's recipe.\n\n"
+    "Example: train --mixture web_only --data data --out runs/web_only --model nano "
     "--tokens 1_000_000 --context-length 256 --batch.windows 16 --optimizer.learning-rate 2e-3",
 )
 
@@ -40,7 +40,6 @@ def run(*, settings: Options, out: Path, config: Path | None = None, dry_run: Fl
     """
     from train import engine
     from train.loop import train
-    from train.plan import rounding
 
     if dry_run:
         from train.run import adopt
@@ -48,8 +47,6 @@ def run(*, settings: Options, out: Path, config: Path | None = None, dry_run: Fl
         adopt(out, settings)
         _show_plan(settings, json)
         return 0
-    if engine.world().is_first:
-        command.note(f"{settings.mixture}: {rounding(settings)}")
     outcome = train(settings, out)
     if engine.world().is_first:
         command.note(outcome.remark(out))
@@ -75,7 +72,7 @@ def plan(*, settings: Options, config: Path | None = None, json: Flag = False) -
 
 @app.command
 def verify(run: Path, *, data: Path | None = None, json: Flag = False) -> int:
-    """Recompute a run's ledger from its settings alone; exit status 1 at the first difference.
+    """Recompute a run's ledger from its settings and the shards; exit status 1 at the first difference.
 
     Example: train verify runs/web_only
 

@@ -83,6 +83,7 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
         EduSieveError: with one line that says what is wrong; ``out`` is then as it was, or at its last checkpoint.
     """
     from mixtures import open_blend
+    from train.plan import rounding
 
     here = engines.world()
     settings.batch.division(here.size)
@@ -94,6 +95,9 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
         _check_blend(done["blend_digest"], blend, settings, out)
         return Outcome(settings.steps, settings.steps, done["tokens"], done["loss"], made_steps=0)
     settings = engines.resolved(settings)
+    if here.is_first:
+        command.note(f"{settings.mixture}: {rounding(settings)}")
+        blend.check()
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
         if here.is_first:
             run.claim(out, settings)

@@ -34,6 +34,7 @@ def verify(run: Path, data: Path | None = None, advance: Callable[[int], object]
         advance: told the tokens of each step that was recomputed.
     Raises:
         InputError: if there is no ledger, or the shards are not there.
+        IntegrityError: if the shards are damaged.
     """
     from mixtures import open_blend
 
@@ -41,6 +42,7 @@ def verify(run: Path, data: Path | None = None, advance: Callable[[int], object]
     if not (run / ledger.NAME).is_file():
         raise InputError(f"{run} has no {ledger.NAME}: nothing was trained yet")
     blend = open_blend(settings.mixture, data or settings.data, settings.context_length, settings.seed)
+    blend.check()
     try:
         entries = ledger.read(run / ledger.NAME)
     except IntegrityError as error:

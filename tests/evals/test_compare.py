@@ -4,6 +4,7 @@ import pytest
 from common.errors import SettingsError
 from evals.compare import compare, group
 from evals.results import SourceUse
+from evals.statistics import FEW_DOCUMENTS
 from evals.tables import as_text, in_words
 from tests.evals.helpers import made_result
 
@@ -29,6 +30,13 @@ def test_a_shift_of_every_document_is_found_whole():
     assert difference.difference == pytest.approx(0.05, abs=1e-12)
     assert difference.low == pytest.approx(0.05, abs=1e-9)
     assert in_words(difference) == "web lower"
+
+
+def test_a_few_documents_tell_nothing_apart():
+    few = BITS[: FEW_DOCUMENTS - 1]
+    (difference,) = compare([made_result("web", few), made_result("phi_1_5", few + 0.05)]).differences
+    assert difference.is_clear
+    assert in_words(difference) == "too few documents"
 
 
 def test_equal_models_are_not_told_apart():

@@ -16,6 +16,12 @@ def test_three_lines_make_a_job(tmp_path):
     assert [name for entry in job.rules for name in entry] == list(RULES) == list(RULE_NAMES)
 
 
+def test_a_language_that_cannot_be_told_is_refused_with_the_codes_that_can():
+    job = Job.parse({**LEAST, "language": {"keep": ["en", "english"]}})
+    with pytest.raises(SettingsError, match=r"'english' is not a language code .* such as en, de or pt \(.*, fr, "):
+        job.resolved()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

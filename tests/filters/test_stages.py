@@ -221,7 +221,10 @@ def test_losses_over_the_limit_stop_the_job_and_are_named(tmp_path):
     crawl = write_crawl(tmp_path / "crawl", files=1)
     file = crawl / "pages-0.warc.gz"
     file.write_bytes(file.read_bytes()[:-30])
-    with pytest.raises(InputError, match=r"1 of 12 documents were lost \(8\.3%\).*lost_damaged 1"):
+    with pytest.raises(
+        InputError,
+        match=r"1 of 12 documents were lost \(8\.3%\).*lost_damaged 1 \(the first: pages-0\.warc\.gz, offset \d",
+    ):
         run(tmp_path / "out", crawl)
     assert not (tmp_path / "out" / "manifest.json").exists()
     manifest = run(tmp_path / "out", crawl, max_lost_fraction=0.1, budget_tokens=1000)
@@ -286,6 +289,13 @@ def test_a_job_that_cannot_be_done_says_why_and_writes_no_corpus(tmp_path, crawl
     with pytest.raises(error, match=message):
         run(tmp_path / "out", crawl, **settings)
     assert {path.name for path in tmp_path.glob("out/*")} <= {".work", ".lock"}
+
+
+def test_a_budget_over_the_pool_is_refused_before_anything_is_scored(tmp_path, crawl):
+    with pytest.raises(SettingsError, match="the pool holds only"):
+        run(tmp_path / "out", crawl, budget_tokens=10**9)
+    assert (tmp_path / "out" / ".work" / "scan").exists()
+    assert not (tmp_path / "out" / ".work" / "score").exists()
 
 
 def test_an_old_corpus_stays_when_a_new_job_over_it_fails(tmp_path, crawl):

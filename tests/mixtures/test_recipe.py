@@ -27,6 +27,11 @@ def test_decimals_in_yaml_are_taken_as_written(tmp_path):
     assert load_recipe(path).weights == {"a": Fraction(1, 10), "b": Fraction(1, 5), "c": Fraction(7, 10)}
 
 
+def test_a_weight_may_stand_alone(tmp_path):
+    path = write_recipe(tmp_path, "sources:\n  a: 4/5\n  b: {weight: 0.2, max_repeats: 3}\n")
+    assert load_recipe(path).weights == {"a": Fraction(4, 5), "b": Fraction(1, 5)}
+
+
 def test_weights_that_do_not_sum_to_one_are_refused_with_terms_and_sum(tmp_path):
     path = write_recipe(tmp_path, "sources:\n  web: {weight: 0.8}\n  code: {weight: 0.3}\n")
     with pytest.raises(SettingsError, match=r"mine.yaml: weights must sum .* web 4/5 \+ code 3/10 = 11/10"):

@@ -24,8 +24,8 @@ def test_options_may_come_from_a_file_and_a_finished_run_says_so(unbroken, data,
     assert main(["--config", str(tmp_path / "run.yaml"), "--out", str(unbroken), "--json"]) == 0
     result, said = capsys.readouterr()
     assert json.loads(result)["step"] == json.loads(result)["steps"] == STEPS
+    assert said.count("\n") == 1
     assert "is finished: nothing to do" in said
-    assert "1,019 tokens are 8 steps of 4 × 32 = 1,024 tokens, rounded up" in said
 
 
 def test_the_settings_of_a_run_are_whole_and_read_back(unbroken, settings):
@@ -92,6 +92,21 @@ def test_shards_of_another_tokenizer_are_refused(data, tmp_path, capsys):
     path.write_text(json.dumps(manifest))
     assert main([*arguments(tmp_path / "data", tmp_path / "run"), "--dry-run"]) == 2
     assert "tokenizer" in one_line(capsys)
+
+
+def test_damaged_shards_are_refused_before_training_and_by_verify(unbroken, data, tmp_path, capsys):
+    shutil.copytree(data, tmp_path / "data")
+    path = tmp_path / "data" / "web" / "part-00000.ds"
+    damaged = bytearray(path.read_bytes())
+    damaged[10] ^= 1
+    path.write_bytes(damaged)
+    assert main(arguments(tmp_path / "data", tmp_path / "run")) == 2
+    assert not (tmp_path / "run").exists()
+    rounding, error = capsys.readouterr().err.splitlines()
+    assert "rounded up to whole steps" in rounding
+    assert "part-00000.ds is not the file that the manifest lists: its sha256 differs; make the shards again" in error
+    assert main(["verify", str(unbroken), "--data", str(tmp_path / "data")]) == 2
+    assert "its sha256 differs; make the shards again with `mixtures tokenize`" in capsys.readouterr().err
 
 
 def test_generate_writes_text_and_needs_a_finished_run(unbroken, broken, capsys):
