@@ -8,7 +8,9 @@ Each step is the command line that a person would type. A second run finds the f
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -24,6 +26,7 @@ BUDGET_TOKENS = 25_000
 HELD_OUT_FRACTION = 0.1
 TRAIN_TOKENS = 65_536
 TRAINING = "--context-length 256 --batch.windows 8 --optimizer.learning-rate 5e-3"
+TEXTBOOKS = Path(__file__).parent / "textbook"
 BIN = Path(sys.executable).parent
 
 JOB = """\
@@ -83,11 +86,10 @@ def _steps(folder: Path) -> None:
     _run(f"filters run {folder}/job.yaml")
 
     _say("From documents to tokens; one document in ten is held out to measure with")
-    textbook = Path(__file__).parent / "textbook"
     for name, corpus in (
         ("web", f"{folder}/corpora/web"),
         ("code", f"{code} --text-files *.py"),
-        ("synthetic", f"{_shortest(textbook)} --text-files *.md"),
+        ("synthetic", f"{_sections(folder / 'sources' / 'synthetic.jsonl')}"),
     ):
         _run(f"mixtures tokenize {corpus} --out {folder}/tokens/{name} --held-out-fraction {HELD_OUT_FRACTION}")
     _run(f"mixtures show web --data {folder}/tokens --tokens {TRAIN_TOKENS} --context-length 256")
@@ -111,6 +113,15 @@ def _copies(files: list[Path], folder: Path) -> Path:
         with publish_file(folder / file.name) as temporary:
             temporary.write_bytes(file.read_bytes())
     return folder
+
+
+def _sections(path: Path) -> Path:
+    """The sections of the embedded textbooks, a document each."""
+    with publish_file(path) as temporary, open(temporary, "w", encoding="utf-8") as lines:
+        for book in sorted(TEXTBOOKS.glob("*.md")):
+            for number, section in enumerate(re.split(r"(?m)^(?=# )", book.read_text(encoding="utf-8"))[1:], start=1):
+                lines.write(json.dumps({"id": f"{book.stem}-{number}", "text": section.strip()}) + "\n")
+    return path
 
 
 def _run(line: str) -> None:
