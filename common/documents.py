@@ -41,8 +41,10 @@ def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = 
             matches = [path]
         else:
             raise InputError(f"{item} does not exist")
+        if not matches and filesystem.isdir(path):
+            raise InputError(f"the folder {item} holds no file that ends in one of {', '.join(suffixes)}")
         if not matches:
-            raise InputError(f"{item} matches no file" + (f" that ends in {', '.join(suffixes)}" if suffixes else ""))
+            raise InputError(f"{item} matches no file")
         found |= {_local_name(name) if "://" not in item else filesystem.unstrip_protocol(name) for name in matches}
     if not found:
         raise InputError("no input was named")

@@ -47,7 +47,12 @@ def test_paths_below_the_working_folder_are_relative(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("absent.jsonl", "absent.jsonl does not exist"), ("*.parquet", "matches no file"), ([], "no input was named")],
+    [
+        ("absent.jsonl", "absent.jsonl does not exist"),
+        ("*.parquet", "matches no file"),
+        (".", "holds no"),
+        ([], "no input was named"),
+    ],
 )
 def test_nothing_to_read_is_an_error(tmp_path: Path, source: str | list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):
