@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from classifiers.windows import Window, cut
+from classifiers.windows import Window, head
 from common.documents import read_documents
 from common.errors import InputError, SettingsError
 from common.files import content_key
@@ -220,6 +220,6 @@ def _extracts(source: str, characters: int) -> Iterator[Extract]:
     for row in read_documents(source):
         if not isinstance(row["text"], str):
             raise InputError(f"document {row['id']}: text must be a string, got {type(row['text']).__name__}")
-        text = cut(row["text"], window)
+        text = head(row["text"], window)
         carried = {name: None if row.get(name) is None else str(row[name]) for name in CARRIED}
         yield Extract(str(row["id"]), text, hashlib.sha256(text.encode()).hexdigest(), carried)

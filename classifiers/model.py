@@ -25,7 +25,7 @@ from classifiers.calibration import THRESHOLDS, Calibration
 from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, folder_digest, resolve
 from classifiers.labels import Labels, fingerprint
 from classifiers.recipe import STATIC, Part, Recipe, layer_name
-from classifiers.windows import Window, cut, share_seen
+from classifiers.windows import Reading, Window, cut, pool, share_seen
 from common.errors import InputError, IntegrityError, SettingsError
 from common.files import check_files, content_key, publish_folder, read_json, sha256_of
 from common.settings import Settings
@@ -91,19 +91,33 @@ class EducationalClassifier:
         """Scores, probabilities and the share of each text that was read.
 
         Args:
-            texts: whole documents; they are cut to the window here.
+            texts: whole documents; they are cut to their windows here.
             threads: batches that are embedded at a time; the result does not depend on it.
             advance: called with the number of documents of each batch that is done, for a progress bar.
         """
-        windows = [cut(text, self.description.window) for text in texts]
-        tokens = self._encoder.tokenize(windows) if windows else []
-        raw = self.raw(self.features(tokens, threads, advance))
+        raw = self.raw_scores(texts, threads, advance)
         chances = [self.calibration.probability(raw, t) for t in THRESHOLDS]
         return Measures(
             scores=self.calibration.score(raw),
             probabilities=np.stack(chances, axis=1),
             share_seen=np.array([share_seen(text, self.description.window) for text in texts], np.float32),
         )
+
+    def raw_scores(
+        self, texts: Sequence[str], threads: int = 1, advance: Callable[[int], object] | None = None
+    ) -> NDArray[np.float64]:
+        """Raw scores of whole documents, float64[n]: those of their windows, pooled; not yet calibrated."""
+        window = self.description.window
+        cuts = [cut(text, window) for text in texts]
+        counts = [len(windows) for windows in cuts]
+        tokens = self._encoder.tokenize([w for windows in cuts for w in windows]) if cuts else []
+        raw = self.raw(self.features(tokens, threads, advance and _by_documents(advance, counts)))
+        return pool(raw, counts, [min(len(t), window.tokens) for t in tokens], window.pooling)
+
+    def reading(self, other: Reading) -> EducationalClassifier:
+        """This classifier, reading other parts of a document; what it learned stays as it is."""
+        window = self.description.window.model_copy(update=other.model_dump(exclude_none=True))
+        return replace(self, description=self.description.model_copy(update={"window": window}))
 
     def features(
         self, tokens: Sequence[Tokens], threads: int = 1, advance: Callable[[int], object] | None = None
@@ -253,6 +267,19 @@ def read_features(
     states = encoder.embed(tokens, threads, advance)
     found = {layer_name(layer): states[:, place] for place, layer in enumerate(encoder.layers)}
     return found | ({STATIC: static.embed(tokens)} if static else {})
+
+
+def _by_documents(advance: Callable[[int], object], counts: Sequence[int]) -> Callable[[int], object]:
+    """``advance`` for batches of windows: told of as many documents as the share of windows that are done."""
+    windows = done = 0
+
+    def work(batch: int) -> None:
+        nonlocal windows, done
+        windows += batch
+        before, done = done, windows * len(counts) // sum(counts)
+        advance(done - before)
+
+    return work
 
 
 def sum_of_parts(

@@ -23,7 +23,7 @@ from classifiers.metrics import report
 from classifiers.model import Description, EducationalClassifier, read_features, sum_of_parts, training_set
 from classifiers.recipe import Recipe, layer_name
 from classifiers.rubric import RUBRIC_SHA256
-from classifiers.windows import cut
+from classifiers.windows import head
 from common.command import table
 from common.documents import read_documents
 from common.errors import InputError, SettingsError
@@ -77,14 +77,14 @@ def prepare(
 ) -> Ingredients:
     """Load and distil the encoders and embed every window once."""
     encoder = TransformerEncoder(recipe.encoder, recipe.window.tokens, recipe.layers)
-    tokens = encoder.tokenize([cut(text, recipe.window) for text in labels.texts])
+    tokens = encoder.tokenize([head(text, recipe.window) for text in labels.texts])
     static = None
     if recipe.static_dimensions:
         if recipe.static_dimensions > encoder.dimensions:
             raise SettingsError(
                 f"static_dimensions ({recipe.static_dimensions}) must be at most the encoder's ({encoder.dimensions})"
             )
-        more: list[Tokens] = [*tokens, *encoder.tokenize([cut(text, recipe.window) for text in unlabelled])]
+        more: list[Tokens] = [*tokens, *encoder.tokenize([head(text, recipe.window) for text in unlabelled])]
         static = distill(encoder, more, recipe.static_dimensions)
     states = lower_states(encoder, tokens, recipe.fine_tune) if recipe.fine_tune else ()
     features = read_features(encoder, static, tokens, advance=advance)
@@ -136,6 +136,7 @@ def cross_validate(
     labels: Labels,
     count: int,
     *,
+    fold: NDArray[np.int64] | None = None,
     threads: int = 1,
     advance: Callable[[int], object] | None = None,
 ) -> OutOfFold:
@@ -145,10 +146,12 @@ def cross_validate(
         ingredients: of :func:`prepare`, for the same labels.
         labels: the gradings.
         count: number of folds.
+        fold: of every window, 0 … count − 1; None: as :func:`classifiers.labels.folds` deals them.
         threads: folds at a time; the result does not depend on it.
         advance: called with the number of texts that were trained on, for a progress bar; see :func:`work`.
     """
-    fold = folds(labels, count, ingredients.recipe.seed)
+    if fold is None:
+        fold = folds(labels, count, ingredients.recipe.seed)
     raw = np.empty(len(labels))
 
     def score_fold(number: int) -> None:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis.strategies import lists, text
 
 from classifiers import EducationalClassifier
 from classifiers.labels import gather
+from classifiers.windows import Policy, Pooling, Reading, Window, cut
 from common.errors import EduSieveError, InputError, SettingsError
 from tests.classifiers.helpers import grading, small_labels, text_of_grade
 
@@ -148,3 +150,46 @@ def test_a_classifier_knows_what_it_was_trained_on_also_in_other_dress(trained):
 def test_figures_on_the_training_set_are_refused_with_the_remedy(trained):
     with pytest.raises(InputError, match=r"trained on all 120 of these documents.*--folds 5"):
         trained[0].unseen(small_labels())
+
+
+LONG = " ".join(text_of_grade(n % 6, 50 + n, words=200) for n in range(4))  # a few thousand characters
+
+
+def reading(classifier, **changes):
+    return classifier.reading(Reading(**changes))
+
+
+def test_a_short_document_scores_the_same_under_every_policy_and_pooling(trained):
+    expected = trained[0].score(TEXTS).tobytes()
+    for policy in get_args(Policy):
+        for pooling in get_args(Pooling):
+            assert reading(trained[0], policy=policy, pooling=pooling).score(TEXTS).tobytes() == expected
+
+
+def test_a_long_document_scores_what_its_windows_score_pooled(trained):
+    whole = reading(trained[0], policy="all")
+    windows = cut(LONG, whole.description.window)
+    assert len(windows) > 2
+    parts = trained[0].raw_scores(windows)
+    assert whole.raw_scores([LONG])[0] == pytest.approx(parts.mean(), abs=1e-4)
+    assert reading(whole, pooling="max").raw_scores([LONG])[0] == pytest.approx(parts.max(), abs=1e-4)
+
+
+def test_the_share_seen_grows_with_what_is_read(trained):
+    shares = [reading(trained[0], policy=p).measure([LONG]).share_seen[0] for p in get_args(Policy)]
+    assert shares[0] == pytest.approx(1500 / len(LONG))
+    assert shares[1] == pytest.approx(min(1, 4500 / len(LONG)))
+    assert shares[2] == 1
+
+
+def test_reading_otherwise_is_another_digest_and_nothing_else_changes(trained):
+    assert reading(trained[0]).digest == reading(trained[0], pooling="max").digest == trained[0].digest
+    other = reading(trained[0], policy="all", max_windows=4)
+    assert other.digest != trained[0].digest
+    assert other.description.window == Window(policy="all", max_windows=4)
+
+
+def test_progress_counts_documents_whatever_is_read(trained):
+    done = []
+    reading(trained[0], policy="all").measure([LONG, *TEXTS, LONG], advance=done.append)
+    assert sum(done) == len(TEXTS) + 2
