@@ -13,6 +13,7 @@ then their mean, asks it nothing new. A document of one window scores the same u
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,7 +76,7 @@ def spans(length: int, window: Window) -> list[tuple[int, int]]:
     count = max(1, -(-length // window.characters))
     if count <= window.most:
         edges = [length * place // count for place in range(count + 1)]
-        return list(zip(edges, edges[1:], strict=False))
+        return list(itertools.pairwise(edges))
     gaps = max(1, window.most - 1)
     starts = [(length - window.characters) * place // gaps for place in range(window.most)]
     return [(start, start + window.characters) for start in starts]
