@@ -23,6 +23,7 @@ DEFAULTS = Recipe()
 COMPARE_DEFAULTS = CompareSettings()
 Flag = Annotated[bool, Parameter(negative=())]
 Options = Annotated[Recipe, Parameter(name="*")]
+Tables = Annotated[list[str], Parameter(consume_multiple=True)]
 
 
 @app.command
@@ -73,8 +74,10 @@ def annotate(
 @app.command
 def train(
     *,
-    labels: str,
+    labels: Tables,
     out: Path,
+    extend: Tables | None = None,
+    replaces: Path | None = None,
     unlabelled: str | None = None,
     recipe: Options = DEFAULTS,
     threads: int = 1,
@@ -85,13 +88,21 @@ def train(
 
     Example: classifiers train --labels labels.jsonl.gz --out my-classifier --head ridge
 
+    With new labels: classifiers train --labels old.jsonl.gz --extend new.parquet --replaces default --out my-classifier
+
     Parameters
     ----------
     labels
-        Labels table, JSONL or Parquet: id, text, score 0 to 5; where known kind, source, split. Rows whose split is
-        "test" are left out.
+        Labels tables, JSONL or Parquet: id, text, score 0 to 5; where known kind, source, split. Rows whose split is
+        "test" are left out. A window that was graded several times counts with its mean.
     out
         Classifier directory to write.
+    extend
+        New labels tables to learn from as well. What they bought is measured on the old documents: cross-validated
+        figures without and with them.
+    replaces
+        Classifier directory, or default, that this one is to follow: refused if it learned from windows that are not
+        in the tables, so that no old label is lost in silence.
     unlabelled
         More texts (id, text) of the kind that will be scored, to count how common words are.
     threads
@@ -101,22 +112,25 @@ def train(
     json
         Print one JSON document.
     """
-    from classifiers import card, training
-    from classifiers.labels import read_labels
+    from classifiers import card, retraining, training
     from classifiers.model import check_target
 
-    graded = read_labels(labels, skip_split="test")
+    graded, extension = retraining.read(labels, extend or [], replaces)
     if dry_run:
         plan = {"documents": len(graded), "gradings": int(graded.gradings.sum()), "out": str(out)}
         command.emit(plan | {"recipe": recipe.model_dump(mode="json")}, command.table([plan]), json)
         return
     check_target(out)
-    with command.progress(training.work(recipe, len(graded), recipe.folds, final=True), " texts", "train") as bar:
+    with command.progress(retraining.work(recipe, graded, extension), " texts", "train") as bar:
         ingredients = training.prepare(recipe, graded, training.read_texts(unlabelled), advance=bar.update)
         classifier, unseen = training.train(ingredients, graded, threads=threads, advance=bar.update)
+        if extension:
+            made = classifier, ingredients, extension, unseen
+            classifier = retraining.with_gain(*made, threads=threads, advance=bar.update)
     classifier.save(out, card.pages(classifier.about, graded, unseen))
-    figures = classifier.about["cross_validation"]
-    command.emit({"out": str(out), "digest": classifier.digest, **figures}, training.summary(figures), json)
+    result = {"out": str(out), "digest": classifier.digest, **classifier.about["cross_validation"]}
+    result |= {"extension": classifier.about["extension"]} if extension else {}
+    command.emit(result, retraining.summary(result, replaces), json)
 
 
 @app.command
