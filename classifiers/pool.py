@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from classifiers import scoring
+from classifiers.resolution import check_resolution
 from common.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def keep(pool: Pool, rule: Rule) -> Kept:
 
     Raises:
         SettingsError: if not one document fits the share.
+        InputError: if the scores are too coarse for the decision.
     """
     masks = tuple(_kept(pool, scores, rule) for scores in pool.scores)
     if rule.threshold is None and not all(mask.any() for mask in masks):
@@ -130,6 +132,10 @@ def keep(pool: Pool, rule: Rule) -> Kept:
             f"keep_fraction {rule.fraction:g} of the pool's {total:,} tokens holds not one document; raise it or add "
             "documents to the pool"
         )
+    for whose, scores, mask in zip(("the champion", "the challenger"), pool.scores, masks, strict=True):
+        if mask.any():
+            lowest_kept = float(scores[mask].min()) if rule.threshold is None else rule.threshold
+            check_resolution(scores, mask, pool.tokens, lowest_kept, whose)
     ours, theirs = masks
     chosen = {
         "pool": np.ones(len(pool), np.bool_),

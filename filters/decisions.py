@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from classifiers.resolution import check_resolution
 from common.errors import SettingsError
 from common.files import content_key, publish_folder, write_json
 from filters.budget import cut
@@ -65,6 +66,7 @@ def select(pool: Pool, scored: NDArray[np.bool_], scores: NDArray[np.float32], j
         job: says ``budget_tokens`` or ``min_score``.
     Raises:
         SettingsError: if the budget is larger than the pool or nothing is kept.
+        InputError: if the scores are too coarse for the decision.
     """
     import numpy as np
 
@@ -78,6 +80,7 @@ def select(pool: Pool, scored: NDArray[np.bool_], scores: NDArray[np.float32], j
                 f"budget_tokens is {job.budget_tokens:,}, too little for the best document, which has "
                 f"{int(pool.tokens[best]):,} tokens"
             )
+        check_resolution(scores[rows], chosen.kept, pool.tokens[rows], chosen.threshold)
         kept[rows[chosen.kept]] = True
         return Selection(kept, chosen.threshold, chosen.ties)
     assert job.min_score is not None
@@ -88,6 +91,7 @@ def select(pool: Pool, scored: NDArray[np.bool_], scores: NDArray[np.float32], j
             f"min_score {job.min_score:g} keeps no document: the best of {len(rows):,} documents has {best_score:.3f}"
         )
     threshold = scores[kept].min()
+    check_resolution(scores[rows], kept[rows], pool.tokens[rows], job.min_score)
     return Selection(kept, float(threshold), int((scores[rows] == threshold).sum()))
 
 

@@ -128,3 +128,11 @@ def test_texts_are_found_again_across_blocks_and_a_changed_pool_is_noticed(pool_
     assert fetch(source, pool, []) == {}
     with pytest.raises(InputError, match="changed while it was read"):
         fetch(pool_file(1200), pool, [1400, 3])
+
+
+def test_scores_too_coarse_for_the_rule_are_refused_and_named():
+    pool = a_pool(600)
+    fine = pool.scores[0] + np.linspace(0, 0.5, 600, dtype=np.float32)
+    coarse = Pool((fine, pool.scores[1]), pool.tokens, pool.ties, pool.source, pool.names)
+    with pytest.raises(InputError, match=r"chance and not the challenger would choose"):
+        keep(coarse, Rule(keep_fraction=0.3))
