@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 NAMES: tuple[HeadName, ...] = get_args(HeadName)
 Arrays = Mapping[str, "NDArray[Any]"]
 BLOCK_ROWS = 1024
+COMPONENTS = 256
+"""Principal components that the support vector machine reads."""
 
 
 def fit(name: HeadName, blocks: Sequence[Features], scores: Scores, seed: int = 0) -> dict[str, NDArray[Any]]:
@@ -65,9 +67,7 @@ def make(name: HeadName, seed: int = 0) -> Any:
 
         return Ridge(alpha=3.0)
     if name == "svr":
-        from sklearn.svm import SVR
-
-        return SVR(C=2.0, gamma=0.3, epsilon=0.2)
+        return _PrincipalSVR()
     if name == "logistic":
         from sklearn.linear_model import LogisticRegression
 
@@ -79,6 +79,34 @@ def make(name: HeadName, seed: int = 0) -> Any:
     from sklearn.neural_network import MLPRegressor
 
     return MLPRegressor(hidden_layer_sizes=(64,), alpha=1.0, learning_rate_init=3e-3, max_iter=60, random_state=seed)
+
+
+class _PrincipalSVR:
+    """A support vector machine on the principal components of the features.
+
+    With some thousand labels nearly every second text is a support vector. 256 components instead of 1,600 features
+    leave the ranking as it is and make the head a quarter the size.
+    """
+
+    def __init__(self) -> None:
+        from sklearn.decomposition import PCA
+        from sklearn.svm import SVR
+
+        self._components = PCA(svd_solver="covariance_eigh")  # exact, so the same every time
+        self.machine = SVR(C=2.0, gamma=0.3, epsilon=0.2)
+        self.axes: NDArray[np.float16]
+
+    def fit(self, features: Features, scores: Scores) -> _PrincipalSVR:
+        self._components.set_params(n_components=min(COMPONENTS, *features.shape))
+        self.axes = self._components.fit(features).components_.astype(np.float16)
+        self.machine.fit(self._reduced(features), scores)
+        return self
+
+    def predict(self, features: Features) -> Scores:
+        return _double(self.machine.predict(self._reduced(features)))
+
+    def _reduced(self, features: Features) -> Scores:
+        return _double(features.astype(np.float64) @ self.axes.T.astype(np.float64))
 
 
 class _Cumulative:
@@ -127,16 +155,19 @@ def _linear(arrays: Arrays, rows: Scores) -> Scores:
     return _double(rows @ arrays["coefficients"].astype(np.float64) + arrays["intercept"][0])
 
 
-def _export_svr(estimator: Any) -> dict[str, Any]:
+def _export_svr(estimator: _PrincipalSVR) -> dict[str, Any]:
+    machine = estimator.machine
     return {
-        "vectors": estimator.support_vectors_.astype(np.float16),  # most of a classifier's size
-        "duals": estimator.dual_coef_[0],
-        "intercept": estimator.intercept_,
-        "gamma": np.array([estimator.gamma]),
+        "axes": estimator.axes,
+        "vectors": machine.support_vectors_.astype(np.float16),  # most of a classifier's size
+        "duals": machine.dual_coef_[0],
+        "intercept": machine.intercept_,
+        "gamma": np.array([machine.gamma]),
     }
 
 
 def _svr(arrays: Arrays, rows: Scores) -> Scores:
+    rows = rows @ arrays["axes"].T.astype(np.float64)
     vectors = arrays["vectors"].astype(np.float64)
     squares = (rows**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1) - 2 * rows @ vectors.T
     return _double(np.exp(-arrays["gamma"][0] * np.maximum(squares, 0)) @ arrays["duals"] + arrays["intercept"][0])
