@@ -69,10 +69,12 @@ def steps(dropped: Mapping[str, int], rules: Sequence[str]) -> list[tuple[str, i
     order: list[tuple[str, Callable[[str], bool]]] = [
         ("lost", lambda reason: reason.startswith(LOST)),
         ("not a page", lambda reason: reason in _READING),
+        *((rule, functools.partial(_is_of, rule)) for rule in rules if rule == "url"),
         ("no text", lambda reason: reason == "empty_text"),
         ("language", lambda reason: reason.startswith("language")),
-        *((rule, functools.partial(_is_of, rule)) for rule in rules),
+        *((rule, functools.partial(_is_of, rule)) for rule in rules if rule != "url"),
         ("duplicate", lambda reason: reason == "exact_duplicate"),
+        ("near-duplicate", lambda reason: reason == "near_duplicate"),
         ("educational score", lambda reason: reason in _CUT),
     ]
     counts: Counter[str] = Counter()

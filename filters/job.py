@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_v
 from common.errors import SettingsError
 from common.settings import Settings
 
-RULE_NAMES = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
+RULE_NAMES = ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb")
 
 
 def _as_tuple(value: Any) -> Any:
@@ -86,6 +86,10 @@ class Job(Settings):
             raise ValueError("each entry of rules is one name, or one {name: {bound: value}}")
         if len(set(names)) != len(names):
             raise ValueError(f"rules names {max(names, key=names.count)!r} twice")
+        if "url" in names[1:]:
+            raise ValueError(
+                f"rules names 'url' after {names[0]!r}; it is applied before there is a text: name it first"
+            )
         return self
 
     def resolved(self) -> Job:
@@ -95,7 +99,6 @@ class Job(Settings):
             SettingsError: if a rule set, a bound or a language is unknown.
         """
         from filters.language import known_languages
-        from filters.rules import make_rule
 
         for code in self.language.keep if self.language else ():
             if code not in known_languages():
@@ -103,11 +106,7 @@ class Job(Settings):
                     f"language.keep: {code!r} is not a language code that is known; give codes such as en, de or pt "
                     f"({', '.join(sorted(known_languages()))})"
                 )
-        rules = tuple(
-            {name: make_rule(name, bounds).settings.model_dump()}
-            for entry in self.rules
-            for name, bounds in entry.items()
-        )
+        rules = tuple({name: _resolved_rule(name, bounds)} for entry in self.rules for name, bounds in entry.items())
         return self.model_copy(update={"rules": rules})
 
     def scan_settings(self) -> Mapping[str, Any]:
@@ -117,3 +116,14 @@ class Job(Settings):
     def corpus_settings(self) -> Mapping[str, Any]:
         """What decides the corpus: all but where it lies, where its input lies and who does the work."""
         return self.model_dump(exclude={"input", "output", "executor", "classifier"}, mode="json")
+
+
+def _resolved_rule(name: str, bounds: Mapping[str, Any]) -> dict[str, Any]:
+    from filters.rules import make_rule
+    from filters.urls import UrlSettings
+
+    settings = (
+        UrlSettings.parse(bounds, f"rules.{name}").resolved() if name == "url" else make_rule(name, bounds).settings
+    )
+    values: dict[str, Any] = settings.model_dump()
+    return values

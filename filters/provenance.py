@@ -9,7 +9,7 @@ from typing import Any
 
 from common.errors import InputError
 from filters.corpus import read_corpus_manifest
-from filters.scan import rules_of
+from filters.scan import rules_of, url_rules_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,16 @@ def explain(corpus: Path, name: str) -> list[Explanation]:
         raise InputError(f"{corpus} read no document with the id or URL {name!r}")
     settings = manifest["settings"]
     rules = tuple(settings["rules"])
-    return [Explanation(row, _measured(row, rules), _limits(rules), manifest["threshold"]) for row in rows]
+    urls = [_measured_url(row["url"], rules) for row in rows]
+    return [
+        Explanation(
+            row,
+            {**{name: value for name, (value, _) in url.items()}, **_measured(row, rules)},
+            {**{name: (None, limit) for name, (_, limit) in url.items()}, **_limits(rules)},
+            manifest["threshold"],
+        )
+        for row, url in zip(rows, urls, strict=True)
+    ]
 
 
 def _rows(corpus: Path, manifest: Mapping[str, Any], name: str) -> Iterator[dict[str, Any]]:
@@ -81,6 +90,15 @@ def _rows(corpus: Path, manifest: Mapping[str, Any], name: str) -> Iterator[dict
             if pc.any(found).as_py():
                 for row in file.read_row_group(group).filter(found).to_pylist():
                     yield {"reason": None, "value": None, "limit": None, "detail": None, **row}
+
+
+def _measured_url(url: str | None, rules: tuple[dict[str, dict[str, Any]], ...]) -> dict[str, tuple[float, float]]:
+    """Value and limit by measure; none where a list has moved or changed since: the decision itself is in the row."""
+    try:
+        url_rules = url_rules_of(rules)
+    except InputError:
+        return {}
+    return url_rules.measurements(url) if url_rules else {}
 
 
 def _measured(row: Mapping[str, Any], rules: tuple[dict[str, dict[str, Any]], ...]) -> dict[str, float]:

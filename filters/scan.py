@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filters.rules.base import Rule
+    from filters.urls import UrlRules
 
 DOCUMENTS = "documents.parquet"
 _GROUP_ROWS = 1000
 _GROUP_BYTES = 32 << 20
 _SOURCES = (
     *("scan.py", "streams.py", "http.py", "warc.py", "rows.py", "inputs.py", "records.py"),
-    *("extract.py", "language.py", "words.py", "english.py", "rules/*.py"),
+    *("extract.py", "language.py", "words.py", "english.py", "rules/*.py", "urls.py", "lists.py"),
 )
-_LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarrow")
+_LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarrow", "datatrove")
 
 
 class ScanSettings(Settings):
@@ -56,18 +57,21 @@ class Finding:
 
 
 class Examiner:
-    """Extraction, language, rules and token count of one document at a time."""
+    """Address, extraction, language, rules and token count of one document at a time."""
 
     def __init__(self, settings: ScanSettings) -> None:
         from common.tokenizer import load_tokenizer
 
         self._settings = settings
+        self._url_rules = url_rules_of(settings.rules)
         self._rules = rules_of(settings.rules)
         self._tokenizer = load_tokenizer()
         self._warm_up()
 
     def __call__(self, record: Record) -> Finding:
         """Examine a document that its reader did not refuse."""
+        if self._url_rules and (refused := self._url_rules.rejection(record.url)):
+            return Finding(record.text, rejection=refused[0], detail=refused[1])
         text = record.text if record.html is None else self._extract(record.html, record.charset)
         if text is None:
             return Finding(rejection=Rejection("not_text", 0, 1), detail="a page, and extract is none")
@@ -113,10 +117,18 @@ def language_rejection(language: str, probability: float, settings: Language) ->
 
 
 def rules_of(entries: tuple[dict[str, dict[str, Any]], ...]) -> list[Rule[Any]]:
-    """The rule sets that a job names, in order."""
+    """The rule sets for texts that a job names, in order."""
     from filters.rules import make_rule
 
-    return [make_rule(name, bounds) for entry in entries for name, bounds in entry.items()]
+    return [make_rule(name, bounds) for entry in entries for name, bounds in entry.items() if name != "url"]
+
+
+def url_rules_of(entries: tuple[dict[str, dict[str, Any]], ...]) -> UrlRules | None:
+    """The rules for addresses, if a job names them."""
+    from filters.urls import UrlRules, UrlSettings
+
+    settings = next((entry["url"] for entry in entries if "url" in entry), None)
+    return None if settings is None else UrlRules(UrlSettings.parse(settings, where="rules.url"))
 
 
 def program() -> dict[str, Any]:

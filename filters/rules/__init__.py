@@ -34,7 +34,7 @@ def make_rule(name: str, overrides: Mapping[str, Any] | None = None) -> Rule[Any
         SettingsError: if there is no such rule set, or a bound is unknown or out of range.
     """
     if name not in RULES:
-        raise SettingsError(f"unknown rule set '{name}' (known: {', '.join(RULES)})")
+        raise SettingsError(f"unknown rule set '{name}' (known: {', '.join(RULES)}, url)")
     rule = RULES[name]
     return rule(rule.settings_type.parse(overrides or {}, where=f"rules.{name}"))
 

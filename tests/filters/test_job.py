@@ -13,7 +13,7 @@ def test_three_lines_make_a_job(tmp_path):
     (tmp_path / "job.yaml").write_text("input: crawl/*.warc.gz\noutput: corpora/web\nbudget_tokens: 95_000_000_000\n")
     job = Job.load(tmp_path / "job.yaml")
     assert (job.input, job.budget_tokens, job.language.keep) == (("crawl/*.warc.gz",), 95_000_000_000, ("en",))
-    assert [name for entry in job.rules for name in entry] == list(RULES) == list(RULE_NAMES)
+    assert [name for entry in job.rules for name in entry] == ["url", *RULES] == list(RULE_NAMES)
 
 
 def test_a_language_that_cannot_be_told_is_refused_with_the_codes_that_can():
