@@ -9,8 +9,10 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from classifiers.assignment import Annotation
+from classifiers.cascade_settings import Making
 from classifiers.compare_settings import CompareSettings
 from classifiers.recipe import Recipe
+from classifiers.suggestion import Suggestion
 from common import command
 
 app = App(
@@ -21,6 +23,7 @@ app = App(
 
 DEFAULTS = Recipe()
 COMPARE_DEFAULTS = CompareSettings()
+CASCADE_DEFAULTS = Making()
 Flag = Annotated[bool, Parameter(negative=())]
 Options = Annotated[Recipe, Parameter(name="*")]
 Tables = Annotated[list[str], Parameter(consume_multiple=True)]
@@ -180,6 +183,64 @@ def evaluate(
 
 
 @app.command
+def cascade(
+    *,
+    unlabelled: Annotated[tuple[str, ...], Parameter(negative=())],
+    out: Path,
+    calibration: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    classifier: Path | None = None,
+    settings: Annotated[Making, Parameter(name="*")] = CASCADE_DEFAULTS,
+    threads: int = 1,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Give a classifier a quick first stage, so that filters run needs the full model for few documents.
+
+    The full model scores unlabelled texts; a student on words learns its scores; other documents show how far the
+    student can be trusted. The classifier's directory is written again with both, and a section in its card.
+
+    Example: classifiers cascade --classifier my-classifier --unlabelled documents.jsonl.gz --calibration
+    crawl-sample.jsonl.gz --out my-classifier
+
+    Parameters
+    ----------
+    unlabelled
+        Documents to learn from, JSONL or Parquet with id and text: file, folder, glob or URL; may be given several
+        times. Texts of any kind help.
+    out
+        Classifier directory to write; it may be that of the classifier.
+    calibration
+        Documents like those that will be filtered, none of them learned from; without it, half of the unlabelled ones.
+    classifier
+        Classifier directory; without it, the default that ships.
+    settings
+        How many texts, and what the card's table promises.
+    threads
+        Batches of the full model at a time; the bytes do not depend on it.
+    dry_run
+        Say what would be scored and written, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import cascade_making
+    from classifiers.model import EducationalClassifier, check_target
+
+    check_target(out)
+    loaded = EducationalClassifier.load(classifier)
+    texts = cascade_making.gather(unlabelled, calibration, loaded.description.window, settings)
+    plan = {"teaching": len(texts.teaching), "calibration": len(texts.calibration), "out": str(out)}
+    if dry_run:
+        command.emit(plan, command.table([plan]), json)
+        return
+    with command.progress(len(texts), " texts", "cascade") as bar:
+        made = cascade_making.make(loaded, texts, settings, threads=threads, advance=bar.update)
+    made.save(out, cascade_making.pages(classifier, made))
+    figures = made.about["cascade"]
+    result = {"out": str(out), "digest": made.digest, **figures}
+    command.emit(result, command.table(figures["keep"]), json)
+
+
+@app.command
 def score(
     *,
     input: str,
@@ -281,6 +342,62 @@ def compare(
         compare_report.write_page(found, page)
     command.emit(found.document() | {"page": page and str(page)}, compare_report.summary(found), json)
     return 0 if found.gate.passed else 1
+
+
+@app.command
+def suggest(
+    *,
+    pool: str,
+    out: Path,
+    settings: Annotated[Suggestion, Parameter(name="*", negative=())],
+    classifier: Path | None = None,
+    labels: str | None = None,
+    threads: int = 1,
+    dry_run: Flag = False,
+    json: Flag = False,
+) -> None:
+    """Pick the documents whose grades would teach a classifier most: doubtful ones, and some at random.
+
+    The file is what classifiers annotate takes as --input. Near-duplicates and what the classifier was trained on are
+    left out. Each document has its reason and the probability that it was drawn.
+
+    Example: classifiers suggest --pool documents.jsonl.gz --out to-grade.jsonl --count 500 --labels labels.jsonl.gz
+
+    Parameters
+    ----------
+    pool
+        Documents, JSONL or Parquet with id and text: file, folder, glob or URL. Each is scored.
+    out
+        Documents to grade, .jsonl: id, text (the window), reason, inclusion_probability, probability, score.
+    settings
+        How many, and which.
+    classifier
+        Classifier directory; without it, the default that ships.
+    labels
+        Labels table: near-duplicates of its texts are left out.
+    threads
+        Batches that are computed at a time; the bytes do not depend on it.
+    dry_run
+        Say what would be scored and written, and stop.
+    json
+        Print one JSON document.
+    """
+    from classifiers import scoring
+    from classifiers import suggest as suggestions
+    from classifiers.model import EducationalClassifier
+    from common.documents import expand
+
+    suggestions.checked_out(out)
+    loaded, documents = EducationalClassifier.load(classifier), scoring.count(expand(pool))
+    if dry_run:
+        plan = {"documents": documents, "suggest": settings.count, "classifier": loaded.digest, "out": str(out)}
+        command.emit(plan, command.table([plan]), json)
+        return
+    with command.progress(documents, " documents", "suggest") as bar:
+        result = suggestions.suggest(
+            pool, out, loaded, settings, labels=labels, threads=threads, advance=bar.update
+        )
+    command.emit(result, command.table([result]), json)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
