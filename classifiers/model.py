@@ -22,9 +22,13 @@ from pydantic import Field
 
 from classifiers import heads
 from classifiers.calibration import THRESHOLDS, Calibration
-from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, folder_digest, resolve
+from classifiers.cascade import Cascade
+from classifiers.encoders import Encoder, load_encoder, one_torch_thread
 from classifiers.labels import Labels, fingerprint
+from classifiers.languages import characters_per_token
+from classifiers.model_files import folder_digest, resolve
 from classifiers.recipe import STATIC, Part, Recipe, layer_name
+from classifiers.static import StaticEncoder, Tokens
 from classifiers.windows import Reading, Window, cut, pool, share_seen
 from common.errors import InputError, IntegrityError, SettingsError
 from common.files import check_files, content_key, publish_folder, read_json, sha256_of
@@ -61,6 +65,7 @@ class Measures:
     scores: NDArray[np.float32]  # 0–5, n
     probabilities: NDArray[np.float32]  # P(score ≥ t) for t = 1 … 5: n, 5
     share_seen: NDArray[np.float32]  # share of the characters that were read, n
+    characters_per_token: NDArray[np.float32]  # spaces aside; low where the encoder does not know the language, n
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class EducationalClassifier:
     static: StaticEncoder | None = None
     adapters: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
     training_set: Arrays = field(default_factory=dict)  # fingerprints of the ids and the texts it was trained on
+    cascade: Cascade | None = None  # a first stage, and how far it can be trusted; no part in ``score``
     about: Mapping[str, Any] = field(default_factory=dict)  # recipe, labels, figures: said, never read by the scoring
 
     def score(self, texts: Sequence[str], advance: Callable[[int], object] | None = None) -> NDArray[np.float32]:
@@ -88,31 +94,44 @@ class EducationalClassifier:
     def measure(
         self, texts: Sequence[str], threads: int = 1, advance: Callable[[int], object] | None = None
     ) -> Measures:
-        """Scores, probabilities and the share of each text that was read.
+        """Scores, probabilities, the share of each text that was read, and how the encoder took it.
 
         Args:
             texts: whole documents; they are cut to their windows here.
             threads: batches that are embedded at a time; the result does not depend on it.
             advance: called with the number of documents of each batch that is done, for a progress bar.
         """
-        raw = self.raw_scores(texts, threads, advance)
+        raw, density = self._read(texts, threads, advance)
         chances = [self.calibration.probability(raw, t) for t in THRESHOLDS]
         return Measures(
             scores=self.calibration.score(raw),
             probabilities=np.stack(chances, axis=1),
             share_seen=np.array([share_seen(text, self.description.window) for text in texts], np.float32),
+            characters_per_token=density,
         )
 
     def raw_scores(
         self, texts: Sequence[str], threads: int = 1, advance: Callable[[int], object] | None = None
     ) -> NDArray[np.float64]:
         """Raw scores of whole documents, float64[n]: those of their windows, pooled; not yet calibrated."""
+        return self._read(texts, threads, advance)[0]
+
+    def _read(
+        self, texts: Sequence[str], threads: int, advance: Callable[[int], object] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Raw scores of whole documents, float64[n], and characters a token, float32[n]."""
         window = self.description.window
         cuts = [cut(text, window) for text in texts]
         counts = [len(windows) for windows in cuts]
         tokens = self._encoder.tokenize([w for windows in cuts for w in windows]) if cuts else []
         raw = self.raw(self.features(tokens, threads, advance and _by_documents(advance, counts)))
-        return pool(raw, counts, [min(len(t), window.tokens) for t in tokens], window.pooling)
+        pooled = pool(raw, counts, [min(len(t), window.tokens) for t in tokens], window.pooling)
+        return pooled, characters_per_token(cuts, tokens)
+
+    def warm_up(self) -> None:
+        """Load the encoder now, so that processes that are forked later share it."""
+        with one_torch_thread():
+            _ = self._encoder
 
     def reading(self, other: Reading) -> EducationalClassifier:
         """This classifier, reading other parts of a document; what it learned stays as it is."""
@@ -225,8 +244,8 @@ class EducationalClassifier:
         return loaded
 
     @cached_property
-    def _encoder(self) -> TransformerEncoder:
-        encoder = TransformerEncoder(self.description.encoder, self.description.window.tokens, self.description.layers)
+    def _encoder(self) -> Encoder:
+        encoder = load_encoder(self.description.encoder, self.description.window.tokens, self.description.layers)
         encoder.add_adapters(self.adapters)
         return encoder
 
@@ -242,6 +261,8 @@ class EducationalClassifier:
             arrays |= {f"adapter/{name}/up": up, f"adapter/{name}/down": down}
         for place, head in enumerate(self.heads):
             arrays |= {f"part/{place}/{name}": array for name, array in head.items()}
+        if self.cascade is not None:
+            arrays |= {f"cascade/{name}": array for name, array in self.cascade.arrays().items()}
         return arrays
 
 
@@ -257,7 +278,7 @@ def check_target(path: Path | str) -> None:
 
 
 def read_features(
-    encoder: TransformerEncoder,
+    encoder: Encoder,
     static: StaticEncoder | None,
     tokens: Sequence[Tokens],
     threads: int = 1,
@@ -354,9 +375,10 @@ def _from_arrays(description: Description, arrays: Arrays, folder: Path) -> Educ
     if lacking:
         raise IntegrityError(f"{folder / DESCRIPTION}: a part reads {lacking[0]!r}, which the encoders do not give")
     try:
+        calibration = Calibration(**below("calibration/"))
         return EducationalClassifier(
             description=description,
-            calibration=Calibration(**below("calibration/")),
+            calibration=calibration,
             heads=tuple(below(f"part/{place}/") for place in range(len(description.parts))),
             static=StaticEncoder(**below("static/")) if below("static/") else None,
             adapters={
@@ -364,6 +386,7 @@ def _from_arrays(description: Description, arrays: Arrays, folder: Path) -> Educ
                 for name, up in adapters.items()
                 if name.endswith("/up")
             },
+            cascade=Cascade.from_arrays(below("cascade/"), calibration) if below("cascade/") else None,
         )
     except (TypeError, KeyError) as error:
         raise IntegrityError(f"{folder / WEIGHTS} does not hold the arrays of a classifier: {error}") from error

@@ -73,7 +73,10 @@ class Recipe(Settings):
             return (Part(head=self.head, reads=(*map(layer_name, self.layers), *static)),)
         highest = max(self.layers)
         frozen = [layer_name(layer) for layer in self.layers if layer <= highest - self.fine_tune.layers]
+        tuned, beside = layer_name(highest), (*frozen, *static)
+        if not beside:
+            return (Part(head="logistic", reads=(tuned,)),)
         return (
-            Part(head="logistic", reads=(layer_name(highest),), weight=self.fine_tune.blend),
-            Part(head=self.head, reads=(*frozen, *static), weight=1 - self.fine_tune.blend),
+            Part(head="logistic", reads=(tuned,), weight=self.fine_tune.blend),
+            Part(head=self.head, reads=beside, weight=1 - self.fine_tune.blend),
         )

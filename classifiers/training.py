@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers import heads
-from classifiers.calibration import THRESHOLDS, fit_calibration
-from classifiers.distill import distill
-from classifiers.encoders import StaticEncoder, Tokens, TransformerEncoder, one_torch_thread
-from classifiers.finetune import Tuned, fine_tune, lower_states, tuned_features
+from classifiers import finetune, finetune_static, heads
+from classifiers.calibration import THRESHOLDS, Calibration, fit_calibration
+from classifiers.distill import check_dimensions, distill
+from classifiers.encoders import Encoder, TransformerEncoder, load_encoder, one_torch_thread
+from classifiers.finetune import Tuned
 from classifiers.labels import Labels, folds
-from classifiers.metrics import report
+from classifiers.metrics import full_report
 from classifiers.model import Description, EducationalClassifier, read_features, sum_of_parts, training_set
 from classifiers.recipe import Recipe, layer_name
 from classifiers.rubric import RUBRIC_SHA256
+from classifiers.static import StaticEncoder, StaticModel, Tokens
 from classifiers.windows import head
 from common.command import table
 from common.documents import read_documents
@@ -42,10 +44,12 @@ class OutOfFold:
     raw: NDArray[np.float64]  # n
     scores: NDArray[np.float32]  # calibrated on the other folds, n
     probabilities: NDArray[np.float32]  # n, 5
+    fold: NDArray[np.int64]  # that each document stands in, n
+    judges: tuple[EducationalClassifier, ...]  # the classifier that scored each fold
 
     def report(self, labels: Labels) -> dict[str, Any]:
-        """Figures with intervals; see :func:`classifiers.metrics.report`."""
-        return report(self.scores, labels.scores, self.probabilities, labels.groups)
+        """Figures with intervals; see :func:`classifiers.metrics.full_report`."""
+        return full_report(self.scores, labels, self.probabilities)
 
 
 @dataclass(frozen=True)
@@ -53,10 +57,10 @@ class Ingredients:
     """What does not depend on the labels: the encoders, and the features of every window."""
 
     recipe: Recipe
-    encoder: TransformerEncoder
+    encoder: Encoder
     static: StaticEncoder | None
     features: dict[str, NDArray[np.float32]]
-    states: Sequence[NDArray[np.float16]] = ()  # what enters the layers that are fine-tuned
+    states: Sequence[NDArray[Any]] = ()  # what enters the layers that are fine-tuned
     unlabelled: str | None = None  # digest of the unlabelled texts
 
 
@@ -76,17 +80,16 @@ def prepare(
     advance: Callable[[int], object] | None = None,
 ) -> Ingredients:
     """Load and distil the encoders and embed every window once."""
-    encoder = TransformerEncoder(recipe.encoder, recipe.window.tokens, recipe.layers)
+    encoder = load_encoder(recipe.encoder, recipe.window.tokens, recipe.layers)
     tokens = encoder.tokenize([head(text, recipe.window) for text in labels.texts])
     static = None
     if recipe.static_dimensions:
-        if recipe.static_dimensions > encoder.dimensions:
-            raise SettingsError(
-                f"static_dimensions ({recipe.static_dimensions}) must be at most the encoder's ({encoder.dimensions})"
-            )
+        if not isinstance(encoder, TransformerEncoder):
+            raise SettingsError(f"{recipe.encoder} is a static encoder already: say static_dimensions 0")
+        check_dimensions(encoder, recipe.static_dimensions, "static_dimensions")
         more: list[Tokens] = [*tokens, *encoder.tokenize([head(text, recipe.window) for text in unlabelled])]
         static = distill(encoder, more, recipe.static_dimensions)
-    states = lower_states(encoder, tokens, recipe.fine_tune) if recipe.fine_tune else ()
+    states = _tuning(encoder).lower_states(encoder, tokens, recipe.fine_tune) if recipe.fine_tune else ()
     features = read_features(encoder, static, tokens, advance=advance)
     return Ingredients(recipe, encoder, static, features, states, _digest(unlabelled))
 
@@ -110,7 +113,9 @@ def fit(
     tuned = None
     if recipe.fine_tune:
         states = [ingredients.states[i] for i in places]
-        tuned = fine_tune(ingredients.encoder, states, chosen, recipe.fine_tune, seed, advance=advance)
+        tuned = _tuning(ingredients.encoder).fine_tune(
+            ingredients.encoder, states, chosen, recipe.fine_tune, seed, advance=advance
+        )
     features = {name: values[places] for name, values in ingredients.features.items()}
     fitted = [
         heads.fit(part.head, [features[name] for name in part.reads], chosen.scores, seed)
@@ -125,7 +130,7 @@ def predict(ingredients: Ingredients, fitted: Fitted, places: NDArray[np.int64])
     features = {name: values[places] for name, values in ingredients.features.items()}
     if fitted.tuned and recipe.fine_tune:
         states = [ingredients.states[i] for i in places]
-        features[layer_name(max(recipe.layers))] = tuned_features(
+        features[layer_name(max(recipe.layers))] = _tuning(ingredients.encoder).tuned_features(
             ingredients.encoder, fitted.tuned, recipe.fine_tune, states
         )
     return sum_of_parts(recipe.parts, fitted.heads, features)
@@ -152,24 +157,26 @@ def cross_validate(
     """
     if fold is None:
         fold = folds(labels, count, ingredients.recipe.seed)
-    raw = np.empty(len(labels))
+    raw, models = np.empty(len(labels)), dict[int, Fitted]()
 
     def score_fold(number: int) -> None:
         inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         fitted = fit(ingredients, labels, outside, ingredients.recipe.seed + 1 + number, advance=advance)
-        raw[inside] = predict(ingredients, fitted, inside)
+        models[number], raw[inside] = fitted, predict(ingredients, fitted, inside)
 
     with one_torch_thread(), ThreadPoolExecutor(threads) as pool:
         list(pool.map(score_fold, range(count)))
     scores = np.empty(len(labels), np.float32)
     probabilities = np.empty((len(labels), len(THRESHOLDS)), np.float32)
+    judges = []
     for number in range(count):
         inside, outside = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         calibration = fit_calibration(raw[outside], labels.scores[outside])
+        judges.append(_classifier(ingredients, models[number], calibration))
         scores[inside] = calibration.score(raw[inside])
         for column, threshold in enumerate(THRESHOLDS):
             probabilities[inside, column] = calibration.probability(raw[inside], threshold)
-    return OutOfFold(raw, scores, probabilities)
+    return OutOfFold(raw, scores, probabilities, fold, tuple(judges))
 
 
 def train(
@@ -184,20 +191,8 @@ def train(
     unseen = cross_validate(ingredients, labels, recipe.folds, threads=threads, advance=advance)
     with one_torch_thread():
         fitted = fit(ingredients, labels, np.arange(len(labels)), recipe.seed, advance=advance)
-    classifier = EducationalClassifier(
-        description=Description(
-            kind="educational_classifier",
-            format=1,
-            encoder=recipe.encoder,
-            encoder_sha256=ingredients.encoder.digest,
-            window=recipe.window,
-            layers=recipe.layers,
-            parts=recipe.parts,
-        ),
-        calibration=fit_calibration(unseen.raw, labels.scores),
-        heads=fitted.heads,
-        static=ingredients.static,
-        adapters=fitted.tuned.adapters if fitted.tuned else {},
+    classifier = replace(
+        _classifier(ingredients, fitted, fit_calibration(unseen.raw, labels.scores)),
         training_set=training_set(labels),
         about={
             "recipe": recipe.model_dump(mode="json"),
@@ -212,6 +207,26 @@ def train(
         },
     )
     return classifier, unseen
+
+
+def _classifier(ingredients: Ingredients, fitted: Fitted, calibration: Calibration) -> EducationalClassifier:
+    """A classifier of what was learned; it does not say yet what from."""
+    recipe = ingredients.recipe
+    return EducationalClassifier(
+        description=Description(
+            kind="educational_classifier",
+            format=1,
+            encoder=recipe.encoder,
+            encoder_sha256=ingredients.encoder.digest,
+            window=recipe.window,
+            layers=recipe.layers,
+            parts=recipe.parts,
+        ),
+        calibration=calibration,
+        heads=fitted.heads,
+        static=ingredients.static,
+        adapters=fitted.tuned.adapters if fitted.tuned else {},
+    )
 
 
 def cross_validated(
@@ -247,12 +262,17 @@ def measured(
 ) -> dict[str, Any]:
     """Figures of a classifier as it stands; ``labels`` must be new to it (:meth:`EducationalClassifier.unseen`)."""
     found = classifier.measure(labels.texts, threads, advance)
-    return report(found.scores, labels.scores, found.probabilities, labels.groups)
+    return full_report(found.scores, labels, found.probabilities)
 
 
 def read_texts(source: str | None) -> list[str]:
     """The texts of a documents table; none if it is not named."""
     return [str(row["text"]) for row in read_documents(source)] if source else []
+
+
+def _tuning(encoder: Encoder) -> ModuleType:
+    """How this kind of encoder is fine-tuned."""
+    return finetune_static if isinstance(encoder, StaticModel) else finetune
 
 
 def _digest(texts: Sequence[str]) -> str | None:

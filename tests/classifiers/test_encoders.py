@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, lists
 
-from classifiers import encoders
-from classifiers.encoders import BATCH_TOKENS, StaticEncoder, TransformerEncoder, batches, folder_digest, resolve
-from common.errors import InputError, IntegrityError, SettingsError
+from classifiers.encoders import BATCH_TOKENS, TransformerEncoder, batches, load_encoder
+from common.errors import IntegrityError, SettingsError
+from tests.classifiers.architectures import ARCHITECTURES, POSITIONS, build
 from tests.classifiers.helpers import text_of_grade
 
 TEXTS = [text_of_grade(n % 6, n, words=5 + 7 * (n % 9)) for n in range(40)]
@@ -48,6 +48,48 @@ def test_the_models_own_output_is_what_sentence_transformers_gives(tiny_encoder)
     assert found / np.linalg.norm(found, axis=1, keepdims=True) == pytest.approx(expected, abs=1e-5)
 
 
+class TestEveryArchitecture:
+    @pytest.fixture(scope="class", params=ARCHITECTURES)
+    def architecture(self, request):
+        return request.param
+
+    @pytest.fixture(scope="class")
+    def folder(self, architecture, tmp_path_factory):
+        return build(tmp_path_factory.mktemp(architecture), architecture, "cls" if architecture == "MPNet" else "mean")
+
+    def test_its_own_output_is_what_sentence_transformers_gives(self, folder):
+        from sentence_transformers import SentenceTransformer
+
+        texts = [text[:150] for text in TEXTS]
+        encoder = TransformerEncoder(str(folder))
+        found = encoder.embed(encoder.tokenize(texts))[:, 0]
+        expected = SentenceTransformer(str(folder), device="cpu").encode(texts)
+        assert found / np.linalg.norm(found, axis=1, keepdims=True) == pytest.approx(expected, abs=1e-5)
+
+    def test_a_middle_layer_does_not_depend_on_the_layers_above_it(self, folder):
+        low, whole = (TransformerEncoder(str(folder), layers=layers) for layers in ((2,), (2, 3)))
+        tokens = low.tokenize(TEXTS)
+        assert low.embed(tokens)[:, 0] == pytest.approx(whole.embed(tokens)[:, 0], abs=1e-6)
+
+    def test_it_reads_as_many_tokens_as_it_has_positions(self, folder, architecture):
+        encoder = TransformerEncoder(str(folder), max_tokens=1000)
+        assert encoder.max_tokens == POSITIONS - (2 if architecture in {"MPNet", "Roberta"} else 0)
+        assert np.isfinite(encoder.embed(encoder.tokenize([" ".join(["energy"] * 100)]))).all()
+
+
+def test_a_layer_of_its_own_after_the_pooling_is_applied_and_does_not_mix_with_hidden_layers(tmp_path):
+    from sentence_transformers import SentenceTransformer
+
+    folder = build(tmp_path, "Bert", dense=5)
+    encoder = load_encoder(str(folder), 256, (0,))
+    found = encoder.embed(encoder.tokenize(TEXTS))[:, 0]
+    expected = SentenceTransformer(str(folder), device="cpu").encode([text[:150] for text in TEXTS])
+    assert found.shape == expected.shape == (len(TEXTS), 5)
+    assert load_encoder(str(folder), 256, (1, 2)).embed([[3, 4]]).shape == (1, 2, 16)
+    with pytest.raises(SettingsError, match=r"output of .* has 5 columns and its layers have 16"):
+        load_encoder(str(folder), 256, (0, 1))
+
+
 def test_a_middle_layer_is_the_same_with_and_without_the_layers_above_it(tiny_encoder):
     low, whole = (TransformerEncoder(str(tiny_encoder), layers=layers) for layers in ((2,), (2, 3)))
     assert [len(e.layer_modules()) for e in (low, whole)] == [2, 3]
@@ -81,43 +123,3 @@ def test_an_adapter_for_another_model_is_refused(tiny_encoder):
         encoder.add_adapters({name: (np.ones((16, 2)), np.ones((2, 15)))})
     with pytest.raises(IntegrityError, match=r"'encoder\.layer\.9\.x' does not fit"):
         encoder.add_adapters({"encoder.layer.9.x": (np.ones((16, 2)), np.ones((2, 16)))})
-
-
-def test_a_directory_without_safetensors_is_not_opened(tmp_path):
-    (tmp_path / "pytorch_model.bin").write_bytes(b"\x80\x04.")
-    with pytest.raises(SettingsError, match="holds no safetensors weights"):
-        TransformerEncoder(str(tmp_path))
-
-
-def test_a_missing_directory_is_named():
-    with pytest.raises(InputError, match=r"\./nowhere does not exist"):
-        resolve("./nowhere")
-
-
-def test_a_name_that_the_hub_does_not_give_is_named():
-    with pytest.raises(InputError, match="no encoder 'nobody/nothing'"):
-        resolve("nobody/nothing")
-
-
-def test_a_repackaged_default_is_refused(monkeypatch):
-    monkeypatch.setitem(encoders.DEFAULT_SHA256, "tokenizer.json", "0" * 64)
-    with pytest.raises(IntegrityError, match=r"tokenizer\.json is not the genuine"):
-        resolve("all-MiniLM-L6-v2")
-
-
-def test_the_digest_follows_the_files_that_change_an_embedding(tmp_path):
-    def digest():
-        folder_digest.cache_clear()
-        return folder_digest(tmp_path)
-
-    (tmp_path / "config.json").write_text("{}")
-    before = digest()
-    (tmp_path / "README.md").write_text("new words")
-    assert digest() == before
-    (tmp_path / "config.json").write_text('{"hidden_size": 3}')
-    assert digest() != before
-
-
-def test_a_static_encoder_averages_its_token_vectors():
-    encoder = StaticEncoder.from_vectors(np.array([[0, 0], [1, 2], [3, -4]], np.float32))
-    assert encoder.embed([[1, 2], [2], []]) == pytest.approx(np.array([[2, -1], [3, -4], [0, 0]]), abs=0.03)
