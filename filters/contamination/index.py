@@ -18,12 +18,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from filters.contamination.items import Item
 from filters.contamination.words import n_gram_hashes, words_of
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 N = 13
@@ -60,6 +59,8 @@ class Index:
     @functools.cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Words of each part, and at the end 0: the length of no part, which is -1."""
+        import numpy as np
+
         return np.append(np.diff(self.part_begins), 0)
 
     def lead(self, question: int, answer: int) -> int:
@@ -70,12 +71,21 @@ class Index:
         known = leading >= 0 and self.matchable[leading] > 0 and (alone or other >= 0)
         return leading if known else -1
 
+    def checked(self, items: int) -> list[bool]:
+        """Whether each item can be found at all."""
+        found = [False] * items
+        for item, question, answer, _ in self.readings.tolist():
+            found[item] |= self.lead(question, answer) >= 0
+        return found
+
     def part(self, number: int) -> NDArray[np.uint64]:
         """Codes of the words of a part."""
         return self.words[self.part_begins[number] : self.part_begins[number + 1]]
 
     def stretches(self, codes: NDArray[np.uint64]) -> Iterator[tuple[int, int, int, int]]:
         """What of a text stands in the index: (place in the text, part, place in the part, words), n-gram by n-gram."""
+        import numpy as np
+
         for n, found in n_gram_hashes(codes, (WEAK, ALONE, N)).items():
             suspects = np.flatnonzero(_passes(self.sieve, found))
             if not len(suspects):
@@ -92,17 +102,23 @@ class Index:
 
     def save(self, folder: Path) -> None:
         """Write the arrays."""
+        import numpy as np
+
         for field in fields(self):
             np.save(folder / f"{field.name}.npy", getattr(self, field.name))
 
     @classmethod
     def load(cls, folder: Path) -> Index:
         """Map the arrays into memory, which all processes share."""
+        import numpy as np
+
         return cls(**{field.name: np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)})
 
 
 def build(items: Sequence[Item]) -> Index:
     """Index items; they are numbered as they come."""
+    import numpy as np
+
     numbers: dict[bytes, int] = {}
 
     def part(text: str) -> int:
@@ -137,6 +153,8 @@ class _Entries:
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, int, int]]) -> _Entries:
+        import numpy as np
+
         hashes, parts, places = zip(*rows, strict=True) if rows else ((), (), ())
         return cls(np.array(hashes, np.uint64), np.array(parts, np.int32), np.array(places, np.int32))
 
@@ -144,6 +162,8 @@ class _Entries:
         return _Entries(self.hashes[chosen], self.parts[chosen], self.places[chosen])
 
     def __add__(self, other: _Entries) -> _Entries:
+        import numpy as np
+
         return _Entries(
             np.concatenate([self.hashes, other.hashes]),
             np.concatenate([self.parts, other.parts]),
@@ -152,6 +172,8 @@ class _Entries:
 
 
 def _index(parts: Sequence[NDArray[np.uint64]], readings: Sequence[tuple[int, ...]], entries: _Entries) -> Index:
+    import numpy as np
+
     order = np.lexsort((entries.places, entries.parts, entries.hashes))
     hashes = entries.hashes[order]
     begins = np.cumsum([0, *map(len, parts)], dtype=np.int64)
@@ -204,6 +226,8 @@ def _key(codes: NDArray[np.uint64]) -> int:
 
 def _n_grams(parts: Sequence[NDArray[np.uint64]]) -> _Entries:
     """All n-grams of all parts."""
+    import numpy as np
+
     found = [n_gram_hashes(codes, [N])[N] for codes in parts]
     return _Entries(
         np.concatenate([np.empty(0, np.uint64), *found]),
@@ -214,6 +238,8 @@ def _n_grams(parts: Sequence[NDArray[np.uint64]]) -> _Entries:
 
 def _without_templates(entries: _Entries, owners: Sequence[set[int]]) -> _Entries:
     """Entries whose n-gram stands in few items."""
+    import numpy as np
+
     counts = np.array([len(owner) for owner in owners], dtype=np.int64)[entries.parts]
     hashes = np.repeat(entries.hashes, counts)
     owner = np.array([one for part in entries.parts for one in sorted(owners[part])], dtype=np.int64)
@@ -227,6 +253,8 @@ def _without_templates(entries: _Entries, owners: Sequence[set[int]]) -> _Entrie
 
 def _sieve(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """One bit for each hash, of so many that most other hashes meet none: nearly every n-gram of a page ends here."""
+    import numpy as np
+
     size = 1 << max(3, (_BITS_PER_N_GRAM * len(hashes)).bit_length())
     bits = np.zeros(size, dtype=bool)
     bits[_bit(hashes, size)] = True
@@ -235,9 +263,13 @@ def _sieve(hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
 
 def _passes(sieve: NDArray[np.uint8], hashes: NDArray[np.uint64]) -> NDArray[np.uint8]:
     """1 where a hash may be in the index."""
+    import numpy as np
+
     bit = _bit(hashes, 8 * len(sieve))
     return np.asarray(sieve[bit >> 3] >> (bit & 7).astype(np.uint8) & 1)
 
 
 def _bit(hashes: NDArray[np.uint64], size: int) -> NDArray[np.int64]:
+    import numpy as np
+
     return (hashes >> np.uint64(65 - size.bit_length())).astype(np.int64)

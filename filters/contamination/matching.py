@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from filters.contamination.index import ALONE, N
+from filters.contamination.settings import KINDS
 from filters.contamination.words import words_of
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
     Span = tuple[int, int]
 
-KINDS = ("verbatim", "partial", "passage", "touched")
-"""Classes of a hit, gravest first."""
 NEAR_WORDS = 60
 _HALF = 0.5
 
