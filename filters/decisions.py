@@ -16,7 +16,8 @@ from common.errors import SettingsError
 from common.files import content_key, publish_folder, write_json
 from filters.budget import cut
 from filters.corpus import decision_columns
-from filters.job import Job
+from filters.job import Deduplicate, Job
+from filters.near_duplicates import first_alike
 from filters.pool import Ids, Pool
 from filters.program import sources
 
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-REASONS = (None, "exact_duplicate", "below_threshold", "tie_at_threshold", "below_min_score")
-_UNDECIDED, _COPY, _BELOW, _TIE, _BELOW_MIN = range(len(REASONS))
-FIRST, SUMMARY = "first.npy", "cut.json"
+REASONS = (None, "exact_duplicate", "below_threshold", "tie_at_threshold", "below_min_score", "near_duplicate")
+_UNDECIDED, _COPY, _BELOW, _TIE, _BELOW_MIN, _NEAR = range(len(REASONS))
+FIRST, SIMILARITY, SUMMARY = "first.npy", "similarity.npy", "cut.json"
+_LARGEST_CLUSTERS = 10
 
 
 def table_name(file: int) -> str:
@@ -35,15 +37,52 @@ def table_name(file: int) -> str:
     return f"{file:05}.parquet"
 
 
-def deduplicate(pool: Pool, exact: bool, scan_keys: Sequence[str], stage: Path) -> Path:
-    """Publish ``first.npy``: for every row the first row with the same text, -1 where the scan refused it."""
+@dataclass(frozen=True)
+class Copies:
+    """What deduplication found.
+
+    Attributes:
+        first: the row that stays for each row, -1 where the scan refused it: int64[n].
+        similarity: how alike the two are where they are near-duplicates, else NaN: float32[n].
+        min_similarity: of near-duplicates; NaN if they were not looked for.
+    """
+
+    first: NDArray[np.int64]
+    similarity: NDArray[np.float32]
+    min_similarity: float
+
+    @classmethod
+    def read(cls, folder: Path, settings: Deduplicate) -> Copies:
+        """What :func:`deduplicate` published."""
+        import numpy as np
+
+        least = settings.minhash.min_similarity if settings.minhash else np.nan
+        return cls(np.load(folder / FIRST), np.load(folder / SIMILARITY), least)
+
+
+def deduplicate(
+    pool: Pool, settings: Deduplicate, scan_keys: Sequence[str], signatures: Sequence[Path], stage: Path
+) -> Path:
+    """Publish which row stays for every row, as ``first.npy`` and ``similarity.npy`` (see :class:`Copies`).
+
+    A copy of a near-duplicate is one itself: whatever a dropped row names has stayed.
+    """
     import numpy as np
 
-    folder = stage / content_key("deduplicate", sources("pool.py", "duplicates.py"), exact, list(scan_keys))
+    made_by = sources("pool.py", "duplicates.py", "near_duplicates.py", "decisions.py")
+    signed = [folder.name for folder in signatures]
+    folder = stage / content_key("deduplicate", made_by, settings.model_dump(), list(scan_keys), signed)
     if not folder.is_dir():
-        first = pool.first_copies() if exact else np.where(pool.survives, np.arange(len(pool)), -1)
+        first = pool.first_copies() if settings.exact else np.where(pool.survives, np.arange(len(pool)), -1)
+        similarity = np.full(len(pool), np.nan, dtype=np.float32)
+        if settings.minhash:
+            rows = np.flatnonzero(pool.survives)
+            alike, found = first_alike(signatures, first[rows] == rows, settings.minhash.min_similarity)
+            original = np.searchsorted(rows, first[rows])
+            first[rows], similarity[rows] = rows[alike[original]], found[original]
         with publish_folder(folder) as temporary:
             np.save(temporary / FIRST, first)
+            np.save(temporary / SIMILARITY, similarity)
     return folder
 
 
@@ -95,17 +134,15 @@ def select(pool: Pool, scored: NDArray[np.bool_], scores: NDArray[np.float32], j
     return Selection(kept, float(threshold), int((scores[rows] == threshold).sum()))
 
 
-def decide(
-    pool: Pool, first: NDArray[np.int64], scores: NDArray[np.float32], job: Job, *, inputs: Any, stage: Path
-) -> Path:
+def decide(pool: Pool, copies: Copies, scores: NDArray[np.float32], job: Job, *, inputs: Any, stage: Path) -> Path:
     """Publish the decision about every row.
 
     Args:
         pool: all rows.
-        first: as :func:`deduplicate` gives it.
+        copies: what deduplication found.
         scores: float32[n], NaN where there is none.
         job: says what to keep.
-        inputs: keys of all that decided ``first`` and ``scores``.
+        inputs: keys of all that decided ``copies`` and ``scores``.
         stage: folder of the stage.
     Returns:
         A folder with one table an input file, and ``cut.json``.
@@ -117,12 +154,12 @@ def decide(
     folder = stage / content_key("cut", made_by, inputs, list(pool.names), job.budget_tokens, job.min_score)
     if folder.is_dir():
         return folder
-    scored = first == np.arange(len(pool))
+    scored = copies.first == np.arange(len(pool))
     selection = select(pool, scored, scores, job)
-    verdicts = _verdicts(first, scored, scores, selection, job)
+    verdicts = _verdicts(copies, scored, scores, selection, job)
     limit = selection.threshold if job.min_score is None else job.min_score
     with publish_folder(folder) as temporary:
-        for file, table in enumerate(_tables(pool, first, scores, verdicts, limit)):
+        for file, table in enumerate(_tables(pool, copies, scores, verdicts, limit)):
             pq.write_table(table, temporary / table_name(file), compression="zstd")
         counts = np.bincount(verdicts, minlength=len(REASONS))
         summary = {
@@ -133,6 +170,7 @@ def decide(
             "scored": int(scored.sum()),
             "scored_tokens": int(pool.tokens[scored].sum()),
             "dropped": {reason: int(counts[code]) for code, reason in enumerate(REASONS) if reason and counts[code]},
+            "near_duplicates": _clusters(pool, copies),
             "kept_by_file": [int(selection.kept[pool.rows(file)].sum()) for file in range(len(pool.files))],
         }
         write_json(temporary / SUMMARY, summary)
@@ -140,13 +178,14 @@ def decide(
 
 
 def _verdicts(
-    first: NDArray[np.int64], scored: NDArray[np.bool_], scores: NDArray[np.float32], selection: Selection, job: Job
+    copies: Copies, scored: NDArray[np.bool_], scores: NDArray[np.float32], selection: Selection, job: Job
 ) -> NDArray[np.int8]:
     """Code of the reason for every row; undecided are the kept ones and those that the scan refused."""
     import numpy as np
 
-    verdicts = np.full(len(first), _UNDECIDED, dtype=np.int8)
-    verdicts[(first >= 0) & ~scored] = _COPY
+    verdicts = np.full(len(scores), _UNDECIDED, dtype=np.int8)
+    verdicts[(copies.first >= 0) & ~scored] = _COPY
+    verdicts[~np.isnan(copies.similarity)] = _NEAR
     lost = scored & ~selection.kept
     if job.budget_tokens is None:
         verdicts[lost] = _BELOW_MIN
@@ -156,32 +195,41 @@ def _verdicts(
 
 
 def _tables(
-    pool: Pool,
-    first: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    verdicts: NDArray[np.int8],
-    limit: float,
+    pool: Pool, copies: Copies, scores: NDArray[np.float32], verdicts: NDArray[np.int8], limit: float
 ) -> Iterator[pa.Table]:
     """The decisions, one table a file."""
     import numpy as np
     import pyarrow as pa
 
-    copies = np.bincount(first[first >= 0], minlength=len(pool))
+    same = (copies.first >= 0) & (verdicts != _NEAR)
+    same_text = np.bincount(copies.first[same], minlength=len(pool))
     ids = pool.ids()
     for file in range(len(pool.files)):
         rows = pool.rows(file)
-        codes, score, original = verdicts[rows], scores[rows], first[rows]
-        copy, decided = codes == _COPY, codes != _UNDECIDED
-        value = np.where(copy, copies[original], score)
+        codes, score, original = verdicts[rows], scores[rows], copies.first[rows]
+        copy, near, decided = codes == _COPY, codes == _NEAR, codes != _UNDECIDED
+        value = np.select([copy, near], [same_text[original], copies.similarity[rows]], score)
+        limits = np.select([copy, near], [1.0, copies.min_similarity], limit)
         columns = {
             "id_is_unique": pool.id_is_unique[rows],
             "score": pa.array(score, mask=np.isnan(score)),
             "reason": pa.array([REASONS[code] for code in codes], pa.string()),
             "value": pa.array(value, pa.float64(), mask=~decided),
-            "limit": pa.array(np.where(copy, 1.0, limit), mask=~decided),
-            "detail": pa.array(_originals(ids, original, copy), pa.string()),
+            "limit": pa.array(limits, mask=~decided),
+            "detail": pa.array(_originals(ids, original, copy | near), pa.string()),
         }
         yield pa.table(columns, schema=decision_columns())
+
+
+def _clusters(pool: Pool, copies: Copies) -> dict[str, Any]:
+    """How many documents have near-duplicates, and which of them the most."""
+    import numpy as np
+
+    stays, counts = np.unique(copies.first[~np.isnan(copies.similarity)], return_counts=True)
+    largest = np.sort(np.argsort(-counts, kind="stable")[:_LARGEST_CLUSTERS])  # the ids want ascending rows
+    ids = pool.ids()
+    found = [{"id": ids[int(stays[place])], "near_duplicates": int(counts[place])} for place in largest]
+    return {"clusters": len(stays), "largest": sorted(found, key=lambda one: -int(one["near_duplicates"]))}
 
 
 def _originals(ids: Ids, first: NDArray[np.int64], copy: NDArray[np.bool_]) -> list[str | None]:

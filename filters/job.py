@@ -24,10 +24,28 @@ class Language(Settings):
     min_probability: float = Field(default=0.65, ge=0, le=1, description="of the most probable language; inclusive")
 
 
+class MinHash(Settings):
+    """How near-duplicates are found; datatrove's and FineWeb's parameters."""
+
+    words: PositiveInt = Field(default=5, description="words of a shingle")
+    buckets: PositiveInt = Field(default=14, description="documents are compared that agree on one of so many buckets")
+    hashes: PositiveInt = Field(default=8, description="hashes of a bucket")
+    min_similarity: float = Field(
+        default=0.75, gt=0, le=1, description="estimated Jaccard similarity of the shingles of near-duplicates"
+    )
+
+
+def _as_minhash(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
 class Deduplicate(Settings):
     """Which copies are dropped. The first of the job's order stays."""
 
     exact: bool = Field(default=True, description="documents with the same text, over the whole job")
+    minhash: Annotated[MinHash | None, BeforeValidator(_as_minhash)] = Field(
+        default=MinHash(), description="documents with nearly the same text: true, false, or settings"
+    )
 
 
 class Executor(Settings):

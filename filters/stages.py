@@ -1,9 +1,10 @@
-"""A filter job from its files to its corpus: scan → deduplicate → score → cut → write.
+"""A filter job from its files to its corpus: scan → sign → deduplicate → score → cut → write.
 
-Scan, score and write work on one input file at a time and run on an executor; deduplicate and cut see the whole job,
-but only its columns of hashes, scores and token counts. Every result lies in ``OUTPUT/.work/<stage>/<key>``, named by
-what decides it: a rerun reuses it, another budget cuts and writes again, another rule scans again. A job that is
-killed at any moment leaves whole results or none, and the next run goes on from them.
+Scan, sign, score and write work on one input file at a time and run on an executor; deduplicate and cut see the whole
+job, but only its columns of hashes, signatures, scores and token counts. Every result lies in
+``OUTPUT/.work/<stage>/<key>``, named by what decides it: a rerun reuses it, another budget cuts and writes again,
+another rule scans again. A job that is killed at any moment leaves whole results or none, and the next run goes on
+from them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from filters.corpus import WORK
 from filters.educational import SCORES, score_file
 from filters.inputs import InputFile, describe, digests, input_files
 from filters.job import Job
+from filters.minhash import sign_file
+from filters.near_duplicates import signature_units
 from filters.pool import Pool
 from filters.program import sources
 from filters.records import LOST
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     from filters.executors import Unit
 
-STAGES = ("scan", "deduplicate", "score", "cut", "write")
+STAGES = ("scan", "sign", "deduplicate", "score", "cut", "write")
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,12 @@ def _make(prepared: Prepared, output: Path) -> None:
     check_losses(pool, job)
 
     scan_keys = [unit.key for unit in prepared.scans]
-    deduplicated = decisions.deduplicate(pool, job.deduplicate.exact, scan_keys, work / "deduplicate")
-    first = np.load(deduplicated / decisions.FIRST)
+    sign_units = signature_units(pool, job.deduplicate.minhash)
+    run_units(work / "sign", sign_units, sign_file, job.executor, what="sign", measure="doc")
+    signatures = [work / "sign" / unit.key for unit in sign_units]
+    deduplicated = decisions.deduplicate(pool, job.deduplicate, scan_keys, signatures, work / "deduplicate")
+    copies = decisions.Copies.read(deduplicated, job.deduplicate)
+    first = copies.first
 
     if job.budget_tokens is not None:  # before the dear stage, not after it
         unique = first == np.arange(len(pool))
@@ -148,7 +155,7 @@ def _make(prepared: Prepared, output: Path) -> None:
     scores = _read_scores(work / "score", score_units, pool, first)
 
     decided_by = [deduplicated.name, *(unit.key for unit in score_units.values())]
-    decided = decisions.decide(pool, first, scores, job, inputs=decided_by, stage=work / "cut")
+    decided = decisions.decide(pool, copies, scores, job, inputs=decided_by, stage=work / "cut")
 
     write_units = _write_units(prepared, pool, decided)
     run_units(work / "write", write_units, corpus.write_file, job.executor, what="write", measure="doc")
@@ -256,6 +263,7 @@ def _manifest(prepared: Prepared, pool: Pool, summary: Mapping[str, Any]) -> dic
         "budget_tokens": job.budget_tokens,
         "min_score": job.min_score,
         **{name: summary[name] for name in ("kept_tokens", "threshold", "ties", "scored", "scored_tokens")},
+        "near_duplicates": summary["near_duplicates"],
         "settings": job.corpus_settings(),
         "digests": {"classifier": prepared.scorer_digest, **prepared.program},
         "inputs": inputs,
