@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from common.errors import InputError
+from filters.clusters import copies_of, stayed
 from filters.corpus import read_corpus_manifest
 from filters.scan import rules_of, url_rules_of
 
@@ -21,12 +22,14 @@ class Explanation:
         measurements: every measure of every rule set of the job, of the text as it was extracted.
         limits: the bounds of the job for those measures that have any, by measure: (lowest, highest).
         threshold: the score at the cut.
+        copies: who was dropped for the sake of the one that stays for this document, itself included.
     """
 
     row: Mapping[str, Any]
     measurements: Mapping[str, float]
     limits: Mapping[str, tuple[float | None, float | None]]
     threshold: float
+    copies: Sequence[Mapping[str, Any]]
 
     decided_by = ("reason", "value", "limit", "detail")
 
@@ -49,7 +52,8 @@ class Explanation:
 
     def as_values(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return {"decision": self.decision, **self.row, "measurements": self.measured_rows()}
+        cluster = {"stays": stayed(self.row), "copies": self.copies} if self.copies else None
+        return {"decision": self.decision, **self.row, "cluster": cluster, "measurements": self.measured_rows()}
 
 
 def explain(corpus: Path, name: str) -> list[Explanation]:
@@ -64,6 +68,7 @@ def explain(corpus: Path, name: str) -> list[Explanation]:
         raise InputError(f"{corpus} read no document with the id or URL {name!r}")
     settings = manifest["settings"]
     rules = tuple(settings["rules"])
+    copies = copies_of(corpus, {stayed(row) for row in rows})
     urls = [_measured_url(row["url"], rules) for row in rows]
     return [
         Explanation(
@@ -71,6 +76,7 @@ def explain(corpus: Path, name: str) -> list[Explanation]:
             {**{name: value for name, (value, _) in url.items()}, **_measured(row, rules)},
             {**{name: (None, limit) for name, (_, limit) in url.items()}, **_limits(rules)},
             manifest["threshold"],
+            copies.get(stayed(row), ()),
         )
         for row, url in zip(rows, urls, strict=True)
     ]
