@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, SettingsError
 from common.files import MANIFEST, file_entries, read_json, read_manifest, write_json
+from filters.personal_data import masked_type
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +39,7 @@ def columns() -> pa.Schema:
             "source_file": pa.string(),
             "source_offset": pa.int64(),
             "token_count": pa.int64(),
+            "masked": masked_type(),
             "score": pa.float32(),
             "language": pa.string(),
             "language_probability": pa.float32(),
@@ -193,7 +195,7 @@ def _joined(batch: pa.RecordBatch, decisions: pa.Table, source_file: str, first_
     }
     for name in ("reason", "value", "limit", "detail"):
         values[name] = pc.if_else(documents["reason"].is_valid(), documents[name], decisions[name])
-    for name in ("text", "url", "source_offset", "token_count", "language", "language_probability"):
+    for name in ("text", "url", "source_offset", "token_count", "masked", "language", "language_probability"):
         values[name] = documents[name]
     return pa.table([values[field.name] for field in dropped_columns()], schema=dropped_columns())
 

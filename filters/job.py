@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_v
 
 from common.errors import SettingsError
 from common.settings import Settings
+from filters.personal_data import PersonalData
 
 RULE_NAMES = ("url", "gopher_repetition", "gopher_quality", "c4", "fineweb")
 
@@ -78,6 +79,9 @@ class Job(Settings):
         tuple({name: {}} for name in RULE_NAMES),
         description="rule sets in order; each a name, or {name: {bound: value}}",
     )
+    personal_data: Annotated[PersonalData | None, BeforeValidator(PersonalData.from_job)] = Field(
+        PersonalData(), description="mask, {mask: [email, …]} for some kinds, or null: left as it is"
+    )
     deduplicate: Deduplicate = Deduplicate()
     classifier: str = Field("default", description="default, or a classifier directory")
     budget_tokens: PositiveInt | None = Field(None, description="keep the best documents up to so many tokens")
@@ -129,7 +133,7 @@ class Job(Settings):
 
     def scan_settings(self) -> Mapping[str, Any]:
         """What decides the result of reading one file."""
-        return self.model_dump(include={"extract", "language", "rules", "limits"}, mode="json")
+        return self.model_dump(include={"extract", "language", "rules", "personal_data", "limits"}, mode="json")
 
     def corpus_settings(self) -> Mapping[str, Any]:
         """What decides the corpus: all but where it lies, where its input lies and who does the work."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from common.page import Page
 from filters import funnel
-from filters.clusters import show_clusters
 from filters.corpus import REPORT
 from filters.funnel import HISTOGRAM_BINS, MAX_SCORE, Share, Tally
+from filters.personal_data import PLACEHOLDERS
 from filters.records import LOST
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def write_report(corpus: Path, manifest: Mapping[str, Any]) -> None:
     _funnel(page, manifest)
     _scores(page, tally, threshold)
     _reasons(page, tally)
+    _masked(page, manifest)
     page.heading("Around the cut")
     page.paragraph("The kept documents with the lowest scores, then the dropped ones with the highest.")
     _samples(page, "Just kept", tally.above, _texts(corpus.glob("part-*.parquet"), tally.above))
     _samples(page, "Just dropped", tally.below, _texts(corpus.glob("dropped/part-*.parquet"), tally.below))
-    show_clusters(page, corpus, manifest)
     for title, name, shares in (
         ("By domain", "domain", tally.by_domain),
         ("By language", "language", tally.by_language),
@@ -108,6 +108,15 @@ def _reasons(page: Page, tally: Tally) -> None:
         for reason, measured in sorted(tally.reasons.items(), key=lambda item: (-item[1].dropped, item[0]))
     ]
     page.table(("reason", "dropped", "median value", "limit"), rows)
+
+
+def _masked(page: Page, manifest: Mapping[str, Any]) -> None:
+    if manifest["settings"]["personal_data"] is None:
+        return
+    page.heading("Personal data")
+    counts = manifest["masked"]
+    rows = [(kind, PLACEHOLDERS[kind], counts[kind]["found"], counts[kind]["documents"]) for kind in counts]
+    page.table(("kind", "placeholder", "masked in kept documents", "documents"), rows)
 
 
 def _is_bound(reason: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from common.settings import Settings
 from filters.isolation import CrashedError, FailedError, Isolated, TooMuchMemoryError, TooSlowError
 from filters.job import Language, Limits
+from filters.personal_data import PersonalData, mask, masked_type
 from filters.records import LOST, Record
 from filters.verdict import Rejection
 
@@ -31,8 +32,9 @@ _GROUP_BYTES = 32 << 20
 _SOURCES = (
     *("scan.py", "streams.py", "http.py", "warc.py", "rows.py", "inputs.py", "records.py"),
     *("extract.py", "language.py", "words.py", "english.py", "rules/*.py", "urls.py", "lists.py"),
+    *("personal_data.py", "digits.py"),
 )
-_LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarrow", "datatrove")
+_LIBRARIES = ("resiliparse", "trafilatura", "py3langid", "lxml", "numpy", "pyarrow", "datatrove", "tldextract")
 
 
 class ScanSettings(Settings):
@@ -41,6 +43,7 @@ class ScanSettings(Settings):
     extract: Literal["resiliparse", "trafilatura", "none"]
     language: Language | None
     rules: tuple[dict[str, dict[str, Any]], ...]
+    personal_data: PersonalData | None
     limits: Limits
 
 
@@ -52,12 +55,13 @@ class Finding:
     language: str | None = None
     language_probability: float | None = None
     token_count: int | None = None
+    masked: Mapping[str, int] | None = None
     rejection: Rejection | None = None
     detail: str | None = None
 
 
 class Examiner:
-    """Address, extraction, language, rules and token count of one document at a time."""
+    """Address, extraction, language, rules, personal data and token count of one document at a time."""
 
     def __init__(self, settings: ScanSettings) -> None:
         from common.tokenizer import load_tokenizer
@@ -92,7 +96,10 @@ class Examiner:
         words, rejected = judge(self._rules, Words(text))
         if rejected is not None:
             return Finding(text, language, probability, rejection=rejected)  # whole, so that it can be measured again
-        return Finding(words.text, language, probability, self._tokenizer.count(words.text))
+        kept, masked = words.text, None
+        if self._settings.personal_data is not None:
+            kept, masked = mask(words.text, self._settings.personal_data.mask)
+        return Finding(kept, language, probability, self._tokenizer.count(kept), masked)
 
     def _extract(self, html: bytes, charset: str | None) -> str | None:
         if self._settings.extract == "none":
@@ -198,6 +205,7 @@ def schema() -> pa.Schema:
             "text": pa.large_string(),
             "text_hash": pa.binary(16),
             "token_count": pa.int64(),
+            "masked": masked_type(),
             "language": pa.string(),
             "language_probability": pa.float32(),
             "reason": pa.string(),
@@ -230,6 +238,7 @@ class _Table:
                 "text": _clean(finding.text),
                 "text_hash": text_hash(finding.text) if kept and finding.text else None,
                 "token_count": finding.token_count,
+                "masked": finding.masked,
                 "language": finding.language,
                 "language_probability": finding.language_probability,
                 "reason": rejection.reason if rejection else None,

@@ -28,6 +28,7 @@ from filters.inputs import InputFile, describe, digests, input_files
 from filters.job import Job
 from filters.minhash import sign_file
 from filters.near_duplicates import signature_units
+from filters.personal_data import masked_counts
 from filters.pool import Pool
 from filters.program import sources
 from filters.records import LOST
@@ -161,6 +162,7 @@ def _make(prepared: Prepared, output: Path) -> None:
     run_units(work / "write", write_units, corpus.write_file, job.executor, what="write", measure="doc")
     manifest = _manifest(prepared, pool, read_json(decided / decisions.SUMMARY))
     parts = [work / "write" / unit.key for unit in write_units]
+    manifest["masked"] = masked_counts([part / corpus.KEPT for part in parts])
     corpus.publish(output, parts, manifest, lambda: write_report(output, manifest))
     _prune(work / "cut", {decided.name})
     _prune(work / "write", {unit.key for unit in write_units})

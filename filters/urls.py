@@ -78,7 +78,7 @@ class Address(NamedTuple):
         parts = _PARTS.match(url)
         assert parts is not None  # it matches the empty string
         host = parts[1].rstrip(".")
-        return cls("" if _PLACEHOLDER.fullmatch(host) else host, parts[2], _WORDS.findall(url))
+        return cls("" if is_placeholder(host) else host, parts[2], _WORDS.findall(url))
 
     def domains(self) -> list[bytes]:
         """The host and every domain above it, the narrowest first."""
@@ -95,6 +95,11 @@ class Address(NamedTuple):
         for end in range(len(address), 0, -1):
             if end == len(address) or address[end] in "/?&":
                 yield address[:end].encode("utf-8", "replace")
+
+
+def is_placeholder(host: str) -> bool:
+    """Whether a host name in lower case is reserved for examples and belongs to nobody (RFC 2606)."""
+    return _PLACEHOLDER.fullmatch(host) is not None
 
 
 class UrlRules:
