@@ -19,6 +19,7 @@ app = App(
     "Example: filters run job.yaml; filters why corpora/web http://example.org/page",
 )
 
+_SHOWN_COPIES = 10
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -138,11 +139,18 @@ def _summary(manifest: Mapping[str, Any], corpus: Path | str) -> str:
 
 
 def _explained(explanation: Any) -> str:
+    from filters.clusters import stayed
+
     row = explanation.row
     known = {name: value for name, value in row.items() if name not in {"text", *explanation.decided_by}}
     lines = [f"{name}: {_plain(value)}" for name, value in known.items() if value is not None]
     text = " ".join((row["text"] or "").split())[:200]
     measured = command.table(explanation.measured_rows()) if explanation.measurements else "nothing to measure"
+    if explanation.copies:
+        lines.append(f"cluster: {stayed(row)} stays for {len(explanation.copies):,}, the least similar first:")
+        lines += [
+            f"  {copy['similarity']:.3f}  {copy['reason']}  {copy['id']}" for copy in explanation.copies[:_SHOWN_COPIES]
+        ]
     return "\n".join([explanation.decision, *lines, f"text: {text}", "", measured])
 
 

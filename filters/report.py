@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.page import Page
 from filters import funnel
+from filters.clusters import show_clusters
 from filters.corpus import REPORT
 from filters.funnel import HISTOGRAM_BINS, MAX_SCORE, Share, Tally
 from filters.personal_data import PLACEHOLDERS
@@ -43,6 +44,7 @@ def write_report(corpus: Path, manifest: Mapping[str, Any]) -> None:
     page.paragraph("The kept documents with the lowest scores, then the dropped ones with the highest.")
     _samples(page, "Just kept", tally.above, _texts(corpus.glob("part-*.parquet"), tally.above))
     _samples(page, "Just dropped", tally.below, _texts(corpus.glob("dropped/part-*.parquet"), tally.below))
+    show_clusters(page, corpus, manifest)
     for title, name, shares in (
         ("By domain", "domain", tally.by_domain),
         ("By language", "language", tally.by_language),
