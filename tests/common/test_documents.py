@@ -65,7 +65,7 @@ def test_nothing_to_read_is_an_error(tmp_path: Path, source: str | list[str], me
         ("a.jsonl", b'{"id": "a", "text": "x"}\nnot json\n', r"a\.jsonl, after line 2"),
         ("b.jsonl", b'{"id": "a"}\n', r"b\.jsonl, line 1: no field 'text'; it has id"),
         ("c.jsonl", b"[1]\n", "line 1: expected a JSON object, got list"),
-        ("d.jsonl.gz", gzip.compress(LINES)[:-9], "after line"),
+        ("d.jsonl.gz", gzip.compress(LINES, mtime=0)[:-9], "after line"),
         ("e.parquet", b"PAR1 nonsense", r"cannot read .*e\.parquet"),
         ("f.csv", b"id,text\n", r"cannot tell the format of .*f\.csv"),
     ],
