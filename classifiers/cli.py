@@ -10,9 +10,12 @@ from cyclopts import App, Parameter
 
 from classifiers.assignment import Annotation
 from classifiers.cascade_settings import Making
+from classifiers.cli_encoders import distill
+from classifiers.cli_robustness import robustness
+from classifiers.cli_suggest import suggest
 from classifiers.compare_settings import CompareSettings
-from classifiers.recipe import Recipe
-from classifiers.suggestion import Suggestion
+from classifiers.recipe import PresetName, Recipe, with_preset
+from classifiers.windows import Reading
 from common import command
 
 app = App(
@@ -22,11 +25,14 @@ app = App(
 )
 
 DEFAULTS = Recipe()
+AS_TRAINED = Reading()
 COMPARE_DEFAULTS = CompareSettings()
 CASCADE_DEFAULTS = Making()
 Flag = Annotated[bool, Parameter(negative=())]
 Options = Annotated[Recipe, Parameter(name="*")]
 Tables = Annotated[list[str], Parameter(consume_multiple=True)]
+
+app.command(robustness)
 
 
 @app.command
@@ -82,7 +88,9 @@ def train(
     extend: Tables | None = None,
     replaces: Path | None = None,
     unlabelled: str | None = None,
+    preset: PresetName | None = None,
     recipe: Options = DEFAULTS,
+    robustness_windows: int = 300,
     threads: int = 1,
     dry_run: Flag = False,
     json: Flag = False,
@@ -90,6 +98,8 @@ def train(
     """Train a classifier on graded texts, cross-validate it, calibrate it, and write its directory with a model card.
 
     Example: classifiers train --labels labels.jsonl.gz --out my-classifier --head ridge
+
+    As phi-1 did: classifiers train --labels labels.jsonl.gz --out phi-1 --preset phi_1
 
     With new labels: classifiers train --labels old.jsonl.gz --extend new.parquet --replaces default --out my-classifier
 
@@ -108,6 +118,11 @@ def train(
         in the tables, so that no old label is lost in silence.
     unlabelled
         More texts (id, text) of the kind that will be scored, to count how common words are.
+    preset
+        A published recipe to start from, in classifiers/presets; other options change it. phi_1: a random forest on
+        the encoder's output; fineweb_edu: a linear head on it; static: a head on a static encoder.
+    robustness_windows
+        Documents that the card's robustness is measured on, each eleven times; 0: none. See classifiers robustness.
     threads
         Folds that are trained at a time; the bytes do not depend on it.
     dry_run
@@ -116,20 +131,26 @@ def train(
         Print one JSON document.
     """
     from classifiers import card, retraining, training
+    from classifiers import robustness as robust
     from classifiers.model import check_target
 
+    recipe = with_preset(preset, recipe) if preset else recipe
     graded, extension = retraining.read(labels, extend or [], replaces)
     if dry_run:
         plan = {"documents": len(graded), "gradings": int(graded.gradings.sum()), "out": str(out)}
         command.emit(plan | {"recipe": recipe.model_dump(mode="json")}, command.table([plan]), json)
         return
     check_target(out)
-    with command.progress(retraining.work(recipe, graded, extension), " texts", "train") as bar:
+    dressed = robust.work(min(robustness_windows, len(graded)))
+    with command.progress(retraining.work(recipe, graded, extension) + dressed, " texts", "train") as bar:
         ingredients = training.prepare(recipe, graded, training.read_texts(unlabelled), advance=bar.update)
         classifier, unseen = training.train(ingredients, graded, threads=threads, advance=bar.update)
         if extension:
             made = classifier, ingredients, extension, unseen
             classifier = retraining.with_gain(*made, threads=threads, advance=bar.update)
+        if robustness_windows:
+            tested = classifier, graded, unseen, robustness_windows
+            classifier = robust.recorded(*tested, threads=threads, advance=bar.update)
     classifier.save(out, card.pages(classifier.about, graded, unseen))
     result = {"out": str(out), "digest": classifier.digest, **classifier.about["cross_validation"]}
     result |= {"extension": classifier.about["extension"]} if extension else {}
@@ -175,7 +196,8 @@ def evaluate(
     with command.progress(training.work(loaded.recipe, len(test), folds), " texts", "evaluate") as bar:
         if folds:
             texts = training.read_texts(unlabelled)
-            figures = training.cross_validated(loaded, test, folds, texts, threads=threads, advance=bar.update)
+            unseen = training.cross_validated(loaded, test, folds, texts, threads=threads, advance=bar.update)
+            figures = {"folds": folds} | unseen.report(test)
         else:
             figures = training.measured(loaded, test, threads=threads, advance=bar.update)
     figures |= {"classifier": loaded.digest, "in_training_set": len(graded) - len(test)}
@@ -206,11 +228,12 @@ def cascade(
     ----------
     unlabelled
         Documents to learn from, JSONL or Parquet with id and text: file, folder, glob or URL; may be given several
-        times. Texts of any kind help.
+        times, and each gives the same share at most. Texts of any kind help.
     out
         Classifier directory to write; it may be that of the classifier.
     calibration
-        Documents like those that will be filtered, none of them learned from; without it, half of the unlabelled ones.
+        Documents like those that will be filtered; those that the classifier was trained on are left out. Without it,
+        half of the unlabelled ones.
     classifier
         Classifier directory; without it, the default that ships.
     settings
@@ -227,7 +250,7 @@ def cascade(
 
     check_target(out)
     loaded = EducationalClassifier.load(classifier)
-    texts = cascade_making.gather(unlabelled, calibration, loaded.description.window, settings)
+    texts = cascade_making.gather(loaded, unlabelled, calibration, settings)
     plan = {"teaching": len(texts.teaching), "calibration": len(texts.calibration), "out": str(out)}
     if dry_run:
         command.emit(plan, command.table([plan]), json)
@@ -246,6 +269,7 @@ def score(
     input: str,
     out: Path,
     classifier: Path | None = None,
+    window: Reading = AS_TRAINED,
     threads: int = 1,
     dry_run: Flag = False,
     json: Flag = False,
@@ -253,6 +277,8 @@ def score(
     """Score documents: a Parquet file with id, score (0 to 5), the probability of each grade, and the share read.
 
     Example: classifiers score --input documents.jsonl.gz --out scores.parquet --threads 2
+
+    Long documents as a whole: classifiers score --input documents.jsonl.gz --out scores.parquet --window.policy all
 
     Parameters
     ----------
@@ -262,6 +288,8 @@ def score(
         Parquet file to write, one row a document in the order of the input.
     classifier
         Classifier directory; without it, the default that ships.
+    window
+        What is read of a document, where it shall differ from what the classifier says.
     threads
         Batches that are computed at a time; the bytes do not depend on it.
     dry_run
@@ -273,7 +301,7 @@ def score(
     from classifiers.model import EducationalClassifier
     from common.documents import expand
 
-    loaded = EducationalClassifier.load(classifier)
+    loaded = EducationalClassifier.load(classifier).reading(window)
     files = expand(input)
     documents = scoring.count(files)
     if dry_run:
@@ -282,7 +310,10 @@ def score(
         return
     with command.progress(documents, " documents", "score") as bar:
         result = scoring.score_documents(input, out, loaded, threads, bar.update)
-    command.emit(result, command.table([result]), json)
+    command.emit(result, command.table([result | {"window": result["window"]["policy"]}]), json)
+
+
+app.command(distill)
 
 
 @app.command
@@ -344,60 +375,7 @@ def compare(
     return 0 if found.gate.passed else 1
 
 
-@app.command
-def suggest(
-    *,
-    pool: str,
-    out: Path,
-    settings: Annotated[Suggestion, Parameter(name="*", negative=())],
-    classifier: Path | None = None,
-    labels: str | None = None,
-    threads: int = 1,
-    dry_run: Flag = False,
-    json: Flag = False,
-) -> None:
-    """Pick the documents whose grades would teach a classifier most: doubtful ones, and some at random.
-
-    The file is what classifiers annotate takes as --input. Near-duplicates and what the classifier was trained on are
-    left out. Each document has its reason and the probability that it was drawn.
-
-    Example: classifiers suggest --pool documents.jsonl.gz --out to-grade.jsonl --count 500 --labels labels.jsonl.gz
-
-    Parameters
-    ----------
-    pool
-        Documents, JSONL or Parquet with id and text: file, folder, glob or URL. Each is scored.
-    out
-        Documents to grade, .jsonl: id, text (the window), reason, inclusion_probability, probability, score.
-    settings
-        How many, and which.
-    classifier
-        Classifier directory; without it, the default that ships.
-    labels
-        Labels table: near-duplicates of its texts are left out.
-    threads
-        Batches that are computed at a time; the bytes do not depend on it.
-    dry_run
-        Say what would be scored and written, and stop.
-    json
-        Print one JSON document.
-    """
-    from classifiers import scoring
-    from classifiers import suggest as suggestions
-    from classifiers.model import EducationalClassifier
-    from common.documents import expand
-
-    suggestions.checked_out(out)
-    loaded, documents = EducationalClassifier.load(classifier), scoring.count(expand(pool))
-    if dry_run:
-        plan = {"documents": documents, "suggest": settings.count, "classifier": loaded.digest, "out": str(out)}
-        command.emit(plan, command.table([plan]), json)
-        return
-    with command.progress(documents, " documents", "suggest") as bar:
-        result = suggestions.suggest(
-            pool, out, loaded, settings, labels=labels, threads=threads, advance=bar.update
-        )
-    command.emit(result, command.table([result]), json)
+app.command(suggest)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,6 +7,7 @@ at least a half" stands beside it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,10 +18,18 @@ from classifiers.labels import MAX_SCORE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from classifiers.labels import Labels
+
     Scores = NDArray[np.float64]
 
 RESAMPLES = 1000
 BINS = 10
+CHANCE_DRAWS = 100
+MIN_NAMED = 20
+"""Kinds or sources with fewer documents are put together: figures of a handful mislead."""
+MIN_POSITIVES = 5
+"""With fewer documents on either side of the grade, a kind's AUC and F1 are not shown."""
+UNNAMED = "not named"
 
 
 def auc(positive: NDArray[np.bool_], scores: Scores) -> float | None:
@@ -58,6 +67,12 @@ def quadratic_kappa(left: Scores, right: Scores) -> float | None:
 def calibration_error(positive: NDArray[np.bool_], probability: Scores) -> float:
     """Expected calibration error: mean distance of stated and observed rate over ten bins of equal size."""
     return float(sum(len(p) * abs(s - o) for p, s, o in _bins(positive, probability)) / len(positive))
+
+
+def calibration_error_by_chance(probability: Scores, seed: int = 0) -> float:
+    """The :func:`calibration_error` of perfect probabilities on so many documents: the part of it that is chance."""
+    drawn = np.random.default_rng(seed).random((CHANCE_DRAWS, len(probability))) < probability
+    return float(np.mean([calibration_error(positive, probability) for positive in drawn]))
 
 
 def reliability(positive: NDArray[np.bool_], probability: Scores) -> list[tuple[float, float, int]]:
@@ -130,24 +145,99 @@ def report(
     draws = resamples(np.arange(len(truth)) if groups is None else groups, seed)
     drawn = [_figures(scores[i], truth[i], likely[i]) for i in draws]
 
-    def interval(name: str) -> dict[str, float] | None:
-        if value[name] is None:
-            return None
-        low, high = np.quantile([d[name] for d in drawn if d[name] is not None], [0.025, 0.975])
-        return {"value": round(float(value[name]), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    def figure(name: str) -> dict[str, float] | None:
+        return interval(value[name], [d[name] for d in drawn])
 
     def at(threshold: int) -> dict[str, Any]:
         positive = truth >= threshold
         best = best_f1(positive, scores)
         return {
             "positives": int(positive.sum()),
-            **{name: interval(f"{name} {threshold}") for name in ("auc", "best_f1", "f1", "precision", "recall")},
+            **{name: figure(f"{name} {threshold}") for name in ("auc", "best_f1", "f1", "precision", "recall")},
             "best_cut": {name: round(number, 4) for name, number in best.items()} if best else None,
             "calibration_error": round(calibration_error(positive, likely[:, threshold - 1]), 4),
+            "calibration_error_by_chance": round(calibration_error_by_chance(likely[:, threshold - 1], seed), 4),
         }
 
-    overall = {name: interval(name) for name in ("spearman", "quadratic_kappa", "mean_absolute_error")}
+    overall = {name: figure(name) for name in ("spearman", "quadratic_kappa", "mean_absolute_error")}
     return {"documents": len(truth)} | overall | {"thresholds": {str(t): at(t) for t in THRESHOLDS}}
+
+
+def full_report(
+    given: NDArray[np.floating[Any]], labels: Labels, probabilities: NDArray[np.floating[Any]]
+) -> dict[str, Any]:
+    """:func:`report` of all labels, and :func:`by_name` for their kinds and their sources."""
+    overall = report(given, labels.scores, probabilities, labels.groups)
+    names = {"kinds": labels.kinds, "sources": labels.sources}
+    return overall | {
+        title: by_name(listed, given, labels.scores, probabilities, labels.groups) for title, listed in names.items()
+    }
+
+
+def by_name(
+    names: Sequence[str],
+    given: NDArray[np.floating[Any]],
+    truth: Scores,
+    probabilities: NDArray[np.floating[Any]],
+    groups: NDArray[np.int64],
+    *,
+    threshold: int = 3,
+) -> list[dict[str, Any]]:
+    """Figures of each kind or source by itself, the largest first; small ones together, last.
+
+    Args:
+        names: of what each document is or comes from, n; "" where that is unknown.
+        given: calibrated scores, float[n].
+        truth: mean gradings, float[n].
+        probabilities: P(score ≥ t), float[n, 5].
+        groups: near-duplicates share a number.
+        threshold: grade of the decision.
+    Returns:
+        ``{name, documents, positives, mean_grade, mean_score, auc, f1, mean_absolute_error, bias}`` each; the last four
+        are ``{value, low, high}``, or None with too few documents on one side of the grade. Bias is score minus grade.
+    """
+    called = np.array([name or UNNAMED for name in names])
+    found, counts = np.unique(called, return_counts=True)
+    small = {str(name) for name, count in zip(found, counts, strict=True) if count < MIN_NAMED}
+    if len(small) > 1:
+        rest = f"{len(small)} others"
+        called = np.array([rest if name in small else name for name in called.tolist()])
+    sizes = {str(name): int((called == name).sum()) for name in np.unique(called)}
+    order = sorted(sizes, key=lambda name: (name.endswith(" others") and len(small) > 1, -sizes[name], name))
+    scores, likely = np.asarray(given, np.float64), np.asarray(probabilities, np.float64)[:, threshold - 1]
+    rows = []
+    for name in order:
+        inside = np.flatnonzero(called == name)
+        rows.append({"name": name} | _slice(scores[inside], truth[inside], likely[inside], groups[inside], threshold))
+    return rows
+
+
+def _slice(scores: Scores, truth: Scores, likely: Scores, groups: NDArray[np.int64], threshold: int) -> dict[str, Any]:
+    positive = truth >= threshold
+    both = min(positive.sum(), (~positive).sum()) >= MIN_POSITIVES
+    error = scores - truth
+
+    def figures(i: NDArray[np.int64]) -> tuple[float | None, ...]:
+        some = positive[i].any() and both
+        found = auc(positive[i], scores[i]) if both else None
+        f1 = decision(positive[i], likely[i] >= 0.5)["f1"] if some else None
+        return found, f1, float(np.abs(error[i]).mean()), float(error[i].mean())
+
+    whole, drawn = figures(np.arange(len(truth))), [figures(i) for i in resamples(groups, 0)]
+    counts = {"documents": len(truth), "positives": int(positive.sum())}
+    means = {"mean_grade": round(float(truth.mean()), 3), "mean_score": round(float(scores.mean()), 3)}
+    names = ("auc", "f1", "mean_absolute_error", "bias")
+    return counts | means | {n: interval(whole[p], [d[p] for d in drawn]) for p, n in enumerate(names)}
+
+
+def interval(value: float | None, drawn: Sequence[float | None]) -> dict[str, float] | None:
+    """A figure with the 95% percentile interval of its bootstrap draws, to four digits; None if it is undefined."""
+    defined = [number for number in drawn if number is not None]
+    if value is None or not defined:
+        return None
+    low, high = np.quantile(defined, [0.025, 0.975])
+    # + 0.0 turns −0.0 into 0.0
+    return {n: round(float(x), 4) + 0.0 for n, x in (("value", value), ("low", low), ("high", high))}
 
 
 def resamples(groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:

@@ -1,17 +1,24 @@
-"""How a classifier is made, as settings. The same recipe and labels give the same bytes."""
+"""How a classifier is made, as settings. The same recipe and labels give the same bytes.
+
+``presets/`` holds recipes with a name: what others published, to compare with.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from classifiers.windows import Window
-from common.settings import Settings
+from common.settings import Settings, read_yaml
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 
 HeadName = Literal["ridge", "svr", "logistic", "forest", "mlp"]
+
+PRESETS = Path(__file__).parent / "presets"
+PresetName = Literal["fineweb_edu", "phi_1", "static"]
 
 STATIC = "static"
 POOLED = "pooled"
@@ -49,7 +56,7 @@ class Recipe(Settings):
 
     encoder: str = Field(
         default=DEFAULT_ENCODER,
-        description="sentence-transformers model: a directory, the installed default, or a hub name",
+        description="sentence-transformers or model2vec model: a directory, the installed default, or a hub name",
     )
     window: Window = Field(default=Window(), description="the part of a document that is read")
     layers: tuple[NonNegativeInt, ...] = Field(
@@ -80,3 +87,22 @@ class Recipe(Settings):
             Part(head="logistic", reads=(tuned,), weight=self.fine_tune.blend),
             Part(head=self.head, reads=beside, weight=1 - self.fine_tune.blend),
         )
+
+
+def with_preset(name: PresetName, given: Recipe) -> Recipe:
+    """The preset ``name``, with every setting that ``given`` sets itself in the place of its own."""
+    return Recipe.parse(_over(read_yaml(PRESETS / f"{name}.yaml"), _set_values(given)), where=f"preset {name}")
+
+
+def _set_values(settings: Settings) -> dict[str, Any]:
+    """What was set, not left to its default, as nested values."""
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {name: _set_values(value) if isinstance(value, Settings) else value for name, value in values.items()}
+
+
+def _over(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for name, value in values.items():
+        inner = merged.get(name)
+        merged[name] = _over(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged

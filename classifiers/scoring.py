@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 BLOCK_DOCUMENTS = 1024
 """Documents that are held at a time: a multiple of the encoder's block, so that batches do not depend on it."""
+DESCRIBING = ("share_seen", "characters_per_token")
+"""Columns that say how far a score can be trusted: how much of the text was read, and how the encoder took it."""
 
 
 def count(files: list[str]) -> int | None:
@@ -51,7 +54,9 @@ def score_documents(
     threads: int = 1,
     advance: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
-    """Write ``id, score, probability_1 … probability_5, share_seen`` of every document, in the order of the input.
+    """Write a row a document, in the order of the input.
+
+    Columns: ``id, score, probability_1 … probability_5, share_seen, characters_per_token``.
 
     Args:
         source: JSONL or Parquet: file, folder, glob or URL; columns ``id`` and ``text``.
@@ -60,14 +65,18 @@ def score_documents(
         threads: batches at a time.
         advance: called with the number of documents done.
     Returns:
-        ``{documents, mean_score, at_least_3, classifier, out}``.
+        ``{documents, mean_score, at_least_3, classifier, window, out}``; who scored and what was read stand in the
+        metadata of the file too.
     """
     import pyarrow.parquet as pq
 
     if out.suffix != ".parquet":
         raise SettingsError(f"--out must end in .parquet, got {out}")
+    window = classifier.description.window.model_dump(mode="json")
+    # the file itself says who scored what of each text
+    schema = _schema().with_metadata({"classifier": classifier.digest, "window": json.dumps(window)})
     documents, total, kept = 0, 0.0, 0
-    with publish_file(out) as temporary, pq.ParquetWriter(temporary, _schema(), compression="zstd") as writer:
+    with publish_file(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
         for block in read_blocks(source):
             table = _score(block, classifier, threads, advance)
             writer.write_table(table)
@@ -82,6 +91,7 @@ def score_documents(
         "mean_score": round(total / documents, 4),
         "at_least_3": kept,
         "classifier": classifier.digest,
+        "window": window,
         "out": str(out),
     }
 
@@ -97,13 +107,14 @@ def _score(
     measured = classifier.measure([row["text"] for row in rows], threads, advance)
     columns: dict[str, Any] = {"id": [str(row["id"]) for row in rows], "score": measured.scores}
     columns |= {_column(t): measured.probabilities[:, t - 1] for t in THRESHOLDS}
-    return pa.table(columns | {"share_seen": measured.share_seen}, schema=_schema())
+    columns |= {name: getattr(measured, name) for name in DESCRIBING}
+    return pa.table(columns, schema=_schema())
 
 
 def _schema() -> pa.Schema:
     import pyarrow as pa
 
-    numbers = ["score", *map(_column, THRESHOLDS), "share_seen"]
+    numbers = ["score", *map(_column, THRESHOLDS), *DESCRIBING]
     return pa.schema([("id", pa.string()), *((name, pa.float32()) for name in numbers)])
 
 

@@ -237,8 +237,8 @@ def cross_validated(
     *,
     threads: int = 1,
     advance: Callable[[int], object] | None = None,
-) -> dict[str, Any]:
-    """Figures of the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``.
+) -> OutOfFold:
+    """Scores by the recipe that made ``classifier``, cross-validated over ``count`` folds of ``labels``.
 
     Raises:
         InputError: if the unlabelled texts are not those that the classifier was made with.
@@ -249,8 +249,7 @@ def cross_validated(
             "name the same --unlabelled as in train, or none if there was none"
         )
     ingredients = prepare(classifier.recipe, labels, unlabelled, advance=advance)
-    unseen = cross_validate(ingredients, labels, count, threads=threads, advance=advance)
-    return {"folds": count} | unseen.report(labels)
+    return cross_validate(ingredients, labels, count, threads=threads, advance=advance)
 
 
 def measured(

@@ -91,7 +91,7 @@ def test_scores_come_in_the_order_of_the_input_and_as_the_same_bytes(directory, 
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
     table = pq.read_table(tmp_path / "one.parquet")
     chances = [f"probability_{t}" for t in range(1, 6)]
-    assert table.column_names == ["id", "score", *chances, "share_seen"]
+    assert table.column_names == ["id", "score", *chances, "share_seen", "characters_per_token"]
     assert {str(table.schema.field(name).type) for name in table.column_names[1:]} == {"float"}
     assert table["id"].to_pylist() == [f"n{n}" for n in range(50)]
 

@@ -5,8 +5,9 @@ from classifiers.labels import folds, gather
 from classifiers.metrics import auc
 from classifiers.recipe import FineTuning, Recipe
 from classifiers.training import cross_validate, prepare, train
+from classifiers.windows import Window
 from common.errors import SettingsError
-from tests.classifiers.helpers import grading, small_labels
+from tests.classifiers.helpers import grading, small_labels, text_of_grade
 
 TUNED = FineTuning(rank=4, epochs=3, learning_rate=1e-2, head_rate=5e-2)
 
@@ -61,5 +62,12 @@ def test_more_static_columns_than_the_encoder_has_are_refused(tiny_encoder):
         prepare(Recipe(encoder=str(tiny_encoder), layers=(1,)), small_labels())
 
 
-def test_without_static_columns_only_layers_are_read(tiny_encoder):
-    assert Recipe(encoder=str(tiny_encoder), layers=(0,), static_dimensions=0).parts[0].reads == ("pooled",)
+def test_training_reads_the_graded_window_whatever_will_be_scored(tiny_encoder):
+    rows = [grading(number, text=text_of_grade(number % 6, number, words=600)) for number in range(12)]
+    head, whole = (
+        prepare(recipe(tiny_encoder, window=Window(policy=policy)), gather(rows)).features for policy in ("head", "all")
+    )
+    assert all(len(row["text"]) > 2000 for row in rows)
+    assert {name: values.tobytes() for name, values in head.items()} == {
+        name: values.tobytes() for name, values in whole.items()
+    }

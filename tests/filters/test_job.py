@@ -27,7 +27,7 @@ def test_a_language_that_cannot_be_told_is_refused_with_the_codes_that_can():
     [
         ({"inptu": "x"}, "unknown key 'inptu'. Did you mean 'input'"),
         ({"language": {"kepe": ["en"]}}, "unknown key 'language.kepe'. Did you mean 'keep'"),
-        ({"deduplicate": {"minhash": True}}, "unknown key 'deduplicate.minhash'"),
+        ({"deduplicate": {"simhash": True}}, "unknown key 'deduplicate.simhash'"),
         ({"personal_data": {"mask": ["emails"]}}, "'personal_data.mask.0': Input should be 'email', 'ip', 'phone'"),
         ({"extract": "magic"}, "'extract': Input should be 'resiliparse', 'trafilatura' or 'none'"),
         ({"min_score": 3}, "give budget_tokens or min_score, one of them; the job has both"),

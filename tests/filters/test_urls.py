@@ -140,7 +140,7 @@ def test_a_page_is_refused_before_its_text_is_taken_out(tmp_path, monkeypatch):
     pages = [("http://a.spam.org/", "refused"), ("http://ham.org/", "kept"), (None, prose("lake"))]
     (tmp_path / "a.warc").write_bytes(packed([record(http(html(text)), url) for url, text in pages], ""))
     rules = [{"url": {"banned_domains": str(tmp_path / "banned.txt"), "published_lists": False}}, "c4"]
-    job = {"min_score": 0, "rules": rules, "deduplicate": {"exact": False}}
+    job = {"min_score": 0, "rules": rules, "deduplicate": {"exact": False, "minhash": False}}
     with monkeypatch.context() as patch:
         patch.setattr("filters.extract.extract", lambda page, *_: 1 / (b"refused" not in page) and prose("lake"))
         manifest = run(tmp_path / "out", tmp_path / "a.warc", **job)
