@@ -17,12 +17,12 @@ import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from common.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 Policy = Literal["head", "begin_middle_end", "all"]
@@ -111,6 +111,8 @@ def pool(
     Returns:
         float64[documents].
     """
+    import numpy as np  # here: every command line imports this module for its settings
+
     if not len(counts):
         return np.empty(0)
     starts = np.cumsum([0, *counts])[:-1]
