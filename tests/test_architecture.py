@@ -22,7 +22,7 @@ ALLOWED = {
     "demo": {"common"},
 }
 COMMANDS = {
-    "classifiers": ["suggest", "annotate", "train", "evaluate", "score", "compare"],
+    "classifiers": ["train", "evaluate", "score", "compare"],
     "filters": ["run", "why", "report"],
     "mixtures": ["tokenize", "show", "verify"],
     "train": ["plan", "verify", "generate"],

@@ -6,39 +6,27 @@ every item that cannot be checked. An item without a row is clean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.files import content_key
 from filters.contamination.settings import ACTIONS, KINDS, Decontaminate
-from filters.contamination.stage import EDITS, HITS, ITEMS, Evals, make_index, match_file, match_units
+from filters.contamination.stage import EDITS, HITS, ITEMS, Evals
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from filters.job import Job
     from filters.pool import Pool
 
-_COMMONEST = 10
+TABLE = "contamination.parquet"
+REASON = "contaminated_"
+"""A dropped document's reason begins so, and ends with the class of its gravest hit."""
 UNCHECKED = "unchecked"
 """Class of an item that cannot be found: question and answer are too short, or nothing but templates."""
-
-
-def decontaminate(pool: Pool, job: Job, evals: Evals | None, stage: Path) -> Contamination | None:
-    """Look for the eval items of a job in its documents; None if it names none."""
-    from filters.executors import run_units
-
-    if evals is None or job.decontaminate is None:
-        return None
-    index = make_index(evals, stage)
-    units = match_units(pool, job.decontaminate, index)
-    run_units(stage, units, match_file, job.executor, what="decontaminate", measure="doc")
-    return Contamination.read(pool, job.decontaminate, evals, index, [stage / unit.key for unit in units])
 
 
 @dataclass(frozen=True)
@@ -50,20 +38,18 @@ class Contamination:
         evals: its eval files.
         items: columns ``task, item, row, checked``.
         hits: an item in a document each, columns as a unit writes them but ``row`` counted in the pool, ascending.
-        edits: where the texts lie that spans were cut from, by number of the input file.
+        edits: for each input file, where the texts lie that spans were cut from.
         edited: rows of those: int64[k].
         edited_tokens: tokens of what is left of them: int64[k].
-        key: identity of all of it.
     """
 
     settings: Decontaminate
     evals: Evals
     items: pa.Table
     hits: pa.Table
-    edits: Mapping[int, Path]
+    edits: Sequence[Path]
     edited: NDArray[np.int64]
     edited_tokens: NDArray[np.int64]
-    key: str
 
     @classmethod
     def read(
@@ -89,10 +75,9 @@ class Contamination:
             evals,
             pq.read_table(index / ITEMS),
             joined(HITS),
-            {file: unit / EDITS for file, unit in enumerate(units) if pq.read_metadata(unit / EDITS).num_rows},
+            [unit / EDITS for unit in units],
             np.asarray(edits["row"]),
             np.asarray(edits["token_count"]),
-            content_key(index.name, [unit.name for unit in units]),
         )
 
     @cached_property
@@ -116,23 +101,20 @@ class Contamination:
         """Whether each row is not dropped: bool[rows]."""
         import numpy as np
 
-        return np.asarray(self.dropped_kinds(rows) < 0)
+        mask = np.ones(rows, dtype=np.bool_)
+        mask[np.asarray(self.dropped["row"])] = False
+        return mask
 
-    def dropped_kinds(self, rows: int) -> NDArray[np.int8]:
-        """For each row the place in ``KINDS`` of the hit that it is dropped for, or -1: int8[rows]."""
-        import numpy as np
-
-        kinds = np.full(rows, -1, dtype=np.int8)
-        kinds[np.asarray(self.dropped["row"])] = self.dropped["kind"]
-        return kinds
-
-    def why(self) -> dict[int, tuple[float, float, str]]:
-        """Share, least share of its class, and name of the item of every document that is dropped, by row."""
-        tasks, names = self.items["task"], self.items["item"]
+    def verdicts(self) -> dict[int, dict[str, Any]]:
+        """Reason, value, limit and detail of every document that is dropped, by row."""
         return {
-            hit["row"]: (hit["share"], self.settings.limit(KINDS[hit["kind"]]), f"{tasks[item]}/{names[item]}")
+            hit["row"]: {
+                "reason": f"{REASON}{KINDS[hit['kind']]}",
+                "value": hit["share"],
+                "limit": self.settings.limit(KINDS[hit["kind"]]),
+                "detail": f"{self.items['task'][hit['item']]}/{self.items['item'][hit['item']]}",
+            }
             for hit in self.dropped.to_pylist()
-            for item in [hit["item"]]
         }
 
     def table(self, ids: Sequence[str], reason: Callable[[int], str | None]) -> pa.Table:
@@ -178,19 +160,7 @@ class Contamination:
                 }
                 for task in sorted(self.evals.paths)
             ],
-            "commonest": _commonest(table),
         }
-
-
-def _commonest(table: pa.Table) -> list[dict[str, Any]]:
-    """The items that stand in the most documents."""
-    documents = table.group_by(["task", "item"]).aggregate([("id", "count")])
-    order = [("id_count", "descending"), ("task", "ascending"), ("item", "ascending")]
-    return [
-        {"item": f"{row['task']}/{row['item']}", "documents": row["id_count"]}
-        for row in documents.sort_by(order).slice(0, _COMMONEST).to_pylist()
-        if row["id_count"] > 1
-    ]
 
 
 def _count(table: pa.Table, **values: str) -> int:

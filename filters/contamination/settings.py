@@ -11,8 +11,6 @@ from common.settings import Settings
 
 KINDS = ("verbatim", "partial", "passage", "touched")
 """Classes of a hit, gravest first."""
-CONTAMINATED = "contaminated_"
-"""The reason of a dropped document begins so, and ends with the class of its gravest hit."""
 ACTIONS = ("document", "span", "count")
 """What is done about a hit, strongest first: drop the document, cut the lines that hold it, or only record it."""
 
