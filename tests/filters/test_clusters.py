@@ -2,10 +2,14 @@
 
 import itertools
 import json
+import os
+import re
+import signal
 
 import pyarrow.parquet as pq
 import pytest
 
+from common.errors import EduSieveError, SettingsError
 from filters import educational, stages
 from filters.cli import main
 from filters.job import Job
@@ -91,6 +95,26 @@ def test_where_the_files_are_cut_and_who_works_does_not_matter(made, tmp_path):
     assert one == three
 
 
+def die(values, folder, advance):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_job_whose_worker_is_killed_while_it_signs_ends_with_the_same_bytes(made, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("filters.stages.sign_file", die)
+        with pytest.raises(EduSieveError, match="a worker was killed"):
+            make(tmp_path)
+    _, corpus = make(tmp_path)
+    assert contents(corpus) == contents(made[1])
+
+
+def contents(corpus):
+    files = [
+        path for path in corpus.rglob("*") if path.is_file() and ".work" not in path.parts and path.name != ".lock"
+    ]
+    return {path.relative_to(corpus): path.read_bytes() for path in files}
+
+
 @pytest.mark.parametrize(
     ("settings", "near", "exact"),
     [
@@ -154,6 +178,5 @@ def test_the_report_quotes_the_largest_clusters_and_no_markup_of_them(made):
 )
 def test_settings_that_make_no_sense_are_refused(minhash, message):
     values = {"input": "x", "output": "y", "min_score": 1, "deduplicate": {"minhash": minhash}}
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(SettingsError, match=re.escape(message)):
         Job.parse(values)
-    assert message in str(caught.value)
