@@ -215,5 +215,5 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return "–"
-    text = " ".join(str(value).split())
-    return "".join(f"\\{sign}" if sign in "|<>[]`*_\\" and not isinstance(value, float) else sign for sign in text)
+    text = " ".join(str(value).split()).replace("\\", "\\\\").replace("](", "]\\(")
+    return "".join(f"\\{sign}" if sign in "|<>`*_" else sign for sign in text)

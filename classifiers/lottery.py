@@ -2,9 +2,9 @@
 
 Each draw ranks documents by u / w, for a keyed hash u, uniform on (0, 1], and a weight w, and takes the smallest:
 priority sampling (Duffield, Lund and Thorup 2007, "Priority sampling for estimation of arbitrary subset sums", J. ACM
-54). Given the priority τ of the first that was left out, a document was taken with probability min(1, w τ), so that
-sums over the pool can be estimated without bias from the few that are graded, each counted 1 / probability times. A
-draw needs no totals: the pool passes by once, in any order, and few documents more than are wanted stay in memory.
+54). Given the luck of all others, a document was taken with probability min(1, w τ), where τ is the priority that it
+had to stay below; so sums over the pool can be estimated without bias from the few that are graded, each counted
+1 / probability times. A draw needs no totals: the pool passes by once, in any order, and little of it stays in memory.
 
 The weight at random is 1; of uncertainty it is the square of 4 p (1 − p), where p is the classifier's P(grade ≥ t).
 Drawing by weight, rather than taking the very highest, spreads over the doubtful range; the highest are much alike.
@@ -26,6 +26,7 @@ SPARE = 4
 """Documents that are held for each that is wanted, because near-duplicates drop out."""
 
 Reason = Literal["random", "uncertain"]
+REASONS: tuple[Reason, ...] = ("random", "uncertain")
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Lottery:
 
     def __init__(self, count: int, random_share: float, seed: int = 0) -> None:
         """A lottery of ``count`` documents, of which ``random_share`` are drawn at random."""
-        self._places: dict[Reason, int] = {"random": round(count * random_share), "uncertain": count}
-        self._held: dict[Reason, list[_Ticket]] = {"random": [], "uncertain": []}
+        self._count, self._at_random = count, round(count * random_share)
+        self._held: dict[Reason, list[_Ticket]] = {reason: [] for reason in REASONS}
         self._most = SPARE * count + 1
         self._key = str(seed).encode()
 
@@ -77,29 +78,44 @@ class Lottery:
         Args:
             known: texts that need no further grade; what is drawn is added to it.
         """
-        drawn: dict[tuple[str, str], tuple[Candidate, Reason]] = {}
-        limits = {reason: self._draw(reason, drawn, known) for reason in self._held}
+        at_random = self._draw("random", self._at_random, known)
+        uncertain = self._draw("uncertain", self._count - len(at_random.winners), known, at_random)
+        # Had a document that was drawn at random had no luck, the runner-up would stand in its place. Would the other
+        # draw still have needed all of its winners?
+        spared = uncertain.next if at_random.runner_up in uncertain.winners else uncertain.last
+        limits: dict[Reason, tuple[float, float]] = {
+            "random": (at_random.next, spared),
+            "uncertain": (at_random.last, uncertain.next),
+        }
 
-        def probability(candidate: Candidate) -> float:
-            missed = [1 - min(1.0, candidate.weight(reason) * limit) for reason, limit in limits.items()]
-            return 1 - math.prod(missed)
+        def pick(candidate: Candidate, reason: Reason) -> Pick:
+            """With the probability of one draw or the other, given the luck of all other documents."""
+            one, other = (
+                min(1.0, candidate.weight(w) * limit) for w, limit in zip(REASONS, limits[reason], strict=True)
+            )
+            return Pick(candidate, reason, 1 - (1 - one) * (1 - other))
 
-        return [Pick(candidate, reason, probability(candidate)) for candidate, reason in drawn.values()]
+        drawn = zip(REASONS, (at_random, uncertain), strict=True)
+        return [pick(candidate, reason) for reason, found in drawn for candidate in found.winners.values()]
 
-    def _draw(self, reason: Reason, drawn: dict[tuple[str, str], tuple[Candidate, Reason]], known: KnownTexts) -> float:
-        """Fill the places of one draw; give the priority of the first document that found none, 0 without places."""
-        if len(drawn) >= self._places[reason]:
-            return 0.0
-        held = sorted(self._held[reason], reverse=True)
+    def _draw(self, reason: Reason, places: int, known: KnownTexts, before: _Drawn | None = None) -> _Drawn:
+        """Fill the places of one draw with documents that an earlier one did not take."""
+        found = _Drawn()
+        held = sorted(self._held[reason], reverse=True) if places else []
         for ticket in held:
             name = (ticket.id, ticket.text)
-            if name in drawn or known.resembles(ticket.text):
+            if name in found.winners or (before and name in before.winners) or known.resembles(ticket.text):
                 continue
-            if len(drawn) >= self._places[reason]:
-                return -ticket.negative_priority
-            drawn[name] = (ticket.candidate, reason)
+            found.next = -ticket.negative_priority
+            if len(found.winners) == places:
+                found.runner_up = name
+                return found
+            found.winners[name], found.last = ticket.candidate, found.next
             known.add(ticket.text)
-        return math.inf if len(held) < self._most else -held[-1].negative_priority
+        if places:  # nobody was left out, or nobody that is still known
+            found.next = math.inf if len(held) < self._most else -held[-1].negative_priority
+            found.last = found.next
+        return found
 
     def _luck(self, reason: Reason, candidate: Candidate) -> float:
         """Uniform on (0, 1], the same for the same document, window and seed."""
@@ -133,6 +149,16 @@ class KnownTexts:
     def _telling(self, shingle: int) -> Iterator[int]:
         places = self._postings.get(shingle, ())
         return iter(places if len(places) <= MAX_POSTINGS else ())
+
+
+@dataclass
+class _Drawn:
+    """Who won in one draw; the priority of the last winner, and of the first who did not win."""
+
+    winners: dict[tuple[str, str], Candidate] = field(default_factory=dict)  # by id and text
+    last: float = 0.0
+    next: float = 0.0
+    runner_up: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, order=True)

@@ -133,10 +133,10 @@ def _languages(found: Mapping[str, Any]) -> Block:
     rows = [
         {
             "language": row["language"],
-            "lessons": row["lessons"],
-            "chatter": row["chatter"],
-            "AUC": row["auc"],
-            "characters per token": row["characters_per_token"],
+            "lessons": _number(row["lessons"]),
+            "chatter": _number(row["chatter"]),
+            "AUC": _number(row["auc"]),
+            "characters per token": _number(row["characters_per_token"]),
         }
         for row in found["languages"]
     ]

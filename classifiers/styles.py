@@ -42,7 +42,10 @@ def base(text: str, characters: int) -> str:
     'one'
     """
     room = int(BASE_SHARE * characters)
-    return text if len(text) <= room else text[: room + 1].rsplit(maxsplit=1)[0]
+    if len(text) <= room:
+        return text
+    whole_words = re.match(rf"(?s).{{0,{room}}}(?=\s)", text)
+    return whole_words[0] if whole_words else text[:room]
 
 
 def wiki(text: str) -> str:

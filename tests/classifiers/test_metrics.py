@@ -5,7 +5,17 @@ from hypothesis.strategies import integers
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score, f1_score, roc_auc_score
 
-from classifiers.metrics import auc, best_f1, calibration_error, decision, quadratic_kappa, report, spearman
+from classifiers.metrics import (
+    auc,
+    best_f1,
+    by_name,
+    calibration_error,
+    calibration_error_by_chance,
+    decision,
+    quadratic_kappa,
+    report,
+    spearman,
+)
 
 
 def draw(seed: int, count: int = 60):
@@ -68,3 +78,31 @@ def test_copies_of_documents_do_not_narrow_an_interval():
     many = np.tile(np.arange(80), 6)
     again = report(scores[many], truth[many], chances[many], groups=many)["spearman"]
     assert again["high"] - again["low"] == pytest.approx(once["high"] - once["low"], rel=0.15)
+
+
+def test_kinds_are_measured_by_themselves_and_small_ones_together():
+    truth, scores = draw(7, 200)
+    chances = np.repeat(np.clip(scores / 5, 0, 1)[:, None], 5, axis=1)
+    kinds = ["many"] * 120 + [""] * 50 + ["few"] * 15 + ["fewer"] * 15
+    rows = by_name(kinds, scores, truth, chances, np.arange(200))
+    assert [(row["name"], row["documents"]) for row in rows] == [("many", 120), ("not named", 50), ("2 others", 30)]
+    many = rows[0]
+    assert many["auc"]["value"] == pytest.approx(auc(truth[:120] >= 3, scores[:120]), abs=1e-4)
+    assert many["bias"]["value"] == pytest.approx((scores - truth)[:120].mean(), abs=1e-4)
+    assert many["f1"]["low"] < many["f1"]["value"] < many["f1"]["high"]
+    assert sum(row["positives"] for row in rows) == (truth >= 3).sum()
+
+
+def test_a_kind_with_hardly_a_positive_has_no_auc_but_a_bias():
+    truth, scores = np.r_[np.full(4, 4.0), np.zeros(40)], np.full(44, 1.5)
+    (row,) = by_name(["k"] * 44, scores, truth, np.full((44, 5), 0.2), np.arange(44))
+    assert (row["auc"], row["f1"]) == (None, None)
+    assert row["bias"]["value"] == pytest.approx(1.5 - 16 / 44, abs=1e-4)
+
+
+def test_chance_alone_makes_the_calibration_error_that_perfect_probabilities_show():
+    generator = np.random.default_rng(9)
+    chances = generator.random(2000)
+    expected = np.mean([calibration_error(generator.random(2000) < chances, chances) for _ in range(50)])
+    assert calibration_error_by_chance(chances) == pytest.approx(expected, rel=0.1)
+    assert calibration_error_by_chance(np.ones(100)) == 0
