@@ -49,6 +49,12 @@ def test_the_estimate_is_symmetric_and_one_only_for_the_same_shingles(one, other
     assert (estimate(one, other) == 1) == (jaccard(one, other) == 1)
 
 
+def test_two_shingles_whose_hashes_end_alike_do_not_look_the_same():
+    one, other = "stone owl stone stone", "glass owl stone owl"
+    assert (shingles(one, 5)[0] - shingles(other, 5)[0]) % 256 == 0
+    assert estimate(one, other) < 0.1
+
+
 @pytest.mark.parametrize("replaced", [0, 4, 10, 20, 40])
 def test_many_hashes_estimate_the_similarity_to_three_standard_errors(replaced):
     signer = Signer(MinHash(buckets=500, hashes=8))
@@ -122,4 +128,4 @@ def test_a_signed_file_holds_the_signatures_of_those_that_were_not_refused(tmp_p
 def test_signatures_stay_what_they_were():
     """They are kept on disk: another version of numpy must give the same."""
     minima = SIGNER.minima("Rain that falls on the hills in spring finds its way down.")
-    assert (int(SIGNER.keys(minima)[0]), SIGNER.marks(minima)[:4].tolist()) == (11817488589819886476, [126, 0, 25, 11])
+    assert (int(SIGNER.keys(minima)[0]), SIGNER.marks(minima)[:4].tolist()) == (11817488589819886476, [86, 71, 105, 19])
