@@ -2,7 +2,8 @@
 
 A fitted head is a handful of arrays and a numpy formula, so that a classifier directory needs no pickle, loads without
 scikit-learn, and gives the same bytes every time. One contract: ``fit`` gives the arrays, ``predict`` reads them; what
-comes out equals scikit-learn's own prediction (tests/classifiers/test_heads.py holds every head to it).
+comes out equals scikit-learn's own prediction (tests/classifiers/test_heads.py holds every head to it). A forest is
+arrays as well: there is no skops file whose list of allowed types would have to be trusted.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from classifiers.labels import MAX_SCORE
 from classifiers.recipe import HeadName
+from common.errors import IntegrityError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +60,20 @@ def predict(name: HeadName, arrays: Arrays, blocks: Sequence[Features]) -> Score
         block = (features[start : start + BLOCK_ROWS] - arrays["mean"]) / arrays["scale"]
         parts.append(_FORMULA[name](arrays, block.astype(np.float64)))
     return np.concatenate(parts) if parts else np.empty(0)
+
+
+def check(name: HeadName, arrays: Arrays) -> None:
+    """Score one row of zeros: arrays that are not of this head fail here, not in the middle of a job.
+
+    Raises:
+        IntegrityError: if they do.
+    """
+    try:
+        found = predict(name, arrays, [np.zeros((1, arrays["mean"].size), np.float32)])
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise IntegrityError(f"the arrays are not those of the head {name}: {error}") from error
+    if found.shape != (1,) or not np.isfinite(found).all():
+        raise IntegrityError(f"the arrays are not those of the head {name}: they give no finite score")
 
 
 def make(name: HeadName, seed: int = 0) -> Any:
@@ -210,7 +226,7 @@ def _round_down(values: Scores) -> NDArray[np.float32]:
 def _forest(arrays: Arrays, rows: Scores) -> Scores:
     node = np.tile(arrays["roots"], (len(rows), 1))  # rows, trees
     values = rows.astype(np.float32)
-    for _ in range(int(arrays["depth"][0])):
+    for _ in range(min(int(arrays["depth"][0]), len(arrays["value"]))):
         goes_left = np.take_along_axis(values, arrays["feature"][node], axis=1) <= arrays["limit"][node]
         node = np.where(goes_left, arrays["left"][node], arrays["right"][node])
     return _double(arrays["value"][node].mean(axis=1, dtype=np.float64))

@@ -44,6 +44,7 @@ DESCRIPTION = "classifier.json"
 WEIGHTS = "weights.safetensors"
 TRAINING_SET = "training_set.safetensors"
 KIND = "educational_classifier"
+KNOWN_SUFFIXES = (".safetensors", ".md", ".svg")
 
 
 class Description(Settings):
@@ -345,6 +346,10 @@ def _check_listed(folder: Path, values: Any) -> None:
     for entry in entries:
         if len(PurePosixPath(str(entry["path"])).parts) != 1 or str(entry["path"]) == "..":
             raise IntegrityError(f"{folder / DESCRIPTION} lists {entry['path']!r}, which lies outside the directory")
+        if not str(entry["path"]).endswith(KNOWN_SUFFIXES):
+            raise IntegrityError(f"{folder / str(entry['path'])} is none of {', '.join(KNOWN_SUFFIXES)}: not opened")
+    if links := sorted(f for f in folder.iterdir() if f.is_symlink()):
+        raise IntegrityError(f"{links[0]} is a link; a classifier directory holds its files itself")
     check_files(folder, entries)
     extra = sorted({f.name for f in folder.iterdir()} - {str(e["path"]) for e in entries} - {DESCRIPTION})
     if extra:
@@ -374,12 +379,15 @@ def _from_arrays(description: Description, arrays: Arrays, folder: Path) -> Educ
     lacking = sorted({name for part in description.parts for name in part.reads} - given)
     if lacking:
         raise IntegrityError(f"{folder / DESCRIPTION}: a part reads {lacking[0]!r}, which the encoders do not give")
+    fitted = tuple(below(f"part/{place}/") for place, _ in enumerate(description.parts))
+    for part, head in zip(description.parts, fitted, strict=True):
+        heads.check(part.head, head)
     try:
         calibration = Calibration(**below("calibration/"))
         return EducationalClassifier(
             description=description,
             calibration=calibration,
-            heads=tuple(below(f"part/{place}/") for place in range(len(description.parts))),
+            heads=fitted,
             static=StaticEncoder(**below("static/")) if below("static/") else None,
             adapters={
                 name[: -len("/up")]: (up, adapters[f"{name[: -len('/up')]}/down"])

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from classifiers import heads
+from common.errors import IntegrityError
 
 
 def world(count: int = 150, seed: int = 0):
@@ -47,6 +48,16 @@ class TestEveryHead:
     def test_its_arrays_are_plain_numbers(self, name):
         arrays = heads.fit(name, *world())
         assert {array.dtype.str for array in arrays.values()} <= {"<f4", "<f2", "<i4"}
+
+    def test_arrays_that_are_not_its_own_are_refused(self, name):
+        arrays = heads.fit(name, *world())
+        heads.check(name, arrays)
+        for key in arrays:
+            with pytest.raises(IntegrityError, match=f"not those of the head {name}"):
+                heads.check(name, {other: array for other, array in arrays.items() if other != key})
+        broken = {key: array if array.dtype == np.int32 else array * np.nan for key, array in arrays.items()}
+        with pytest.raises(IntegrityError, match="no finite score"):
+            heads.check(name, broken)
 
     def test_no_rows_give_no_scores(self, name):
         blocks, grades = world()

@@ -95,6 +95,47 @@ def replace_weights_by_a_pickle(folder):
     edit(folder, files=files)
 
 
+def reseal(folder):
+    """List every file with its true sha256, as someone would who knows the format."""
+    from common.files import sha256_of
+
+    names = sorted(f.name for f in folder.iterdir() if f.name != "classifier.json")
+    edit(folder, files=[{"path": name, "sha256": sha256_of(folder / name)} for name in names])
+
+
+def list_a_pickle_with_its_sha256(folder):
+    add_a_pickle(folder)
+    reseal(folder)
+
+
+def list_a_skops_file_of_an_extra_type(folder):
+    import io
+    import zipfile
+
+    schema = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": "touch owned"}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("schema.json", json.dumps(schema))
+    (folder / "forest.skops").write_bytes(buffer.getvalue())
+    reseal(folder)
+
+
+def link_inside_the_directory(folder):
+    (folder / "weights.safetensors").rename(folder / "other.safetensors")
+    (folder / "weights.safetensors").symlink_to("other.safetensors")
+    reseal(folder)
+
+
+def link_the_description_itself(folder):
+    shutil.move(folder / "classifier.json", folder.parent / "classifier.json")
+    (folder / "classifier.json").symlink_to(folder.parent / "classifier.json")
+
+
+def add_a_folder(folder):
+    (folder / "more").mkdir()
+    (folder / "more" / "__init__.py").write_text("open('owned', 'w')\n")
+
+
 def link_to_a_file_outside(folder):
     shutil.move(folder / "weights.safetensors", folder.parent / "weights.safetensors")
     (folder / "weights.safetensors").symlink_to(folder.parent / "weights.safetensors")
@@ -107,13 +148,20 @@ def link_to_a_file_outside(folder):
         (add_a_pickle, r"head\.pkl is not listed"),
         (list_a_path_outside, r"'\.\./other', which lies outside"),
         (replace_weights_by_a_pickle, "is not a safetensors file"),
-        (link_to_a_file_outside, "lies outside the folder"),
+        (list_a_pickle_with_its_sha256, r"head\.pkl is none of \.safetensors"),
+        (list_a_skops_file_of_an_extra_type, r"forest\.skops is none of \.safetensors"),
+        (lambda f: (f / "forest.skops").write_bytes(b"PK"), r"forest\.skops is not listed"),
+        (link_to_a_file_outside, r"weights\.safetensors is a link"),
+        (link_inside_the_directory, r"weights\.safetensors is a link"),
+        (link_the_description_itself, r"classifier\.json is a link"),
+        (add_a_folder, "more is not listed"),
         (lambda f: (f / "README.md").unlink(), "listed in the manifest but missing"),
         (lambda f: edit(f, files=[]), "lists no files"),
         (lambda f: edit(f, digest="0" * 32), "the digest differs"),
         (lambda f: edit(f, encoder_sha256="0" * 64), "sha256 000000000000… was recorded"),
         (lambda f: edit(f, parts=[{"head": "pickle", "reads": ["static"]}]), "'parts.0.head'"),
         (lambda f: edit(f, parts=[{"head": "ridge", "reads": ["layer_9"]}]), "reads 'layer_9'"),
+        (lambda f: edit(f, parts=[{"head": "forest", "reads": ["static"]}]), "not those of the head forest"),
         (lambda f: edit(f, kind="other"), "does not describe"),
         (lambda f: (f / "classifier.json").write_text("{"), "is not valid JSON"),
     ],
