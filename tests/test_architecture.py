@@ -22,7 +22,7 @@ ALLOWED = {
     "demo": {"common"},
 }
 COMMANDS = {
-    "classifiers": ["train", "evaluate", "score", "compare"],
+    "classifiers": ["suggest", "annotate", "train", "cascade", "distill", "evaluate", "robustness", "score", "compare"],
     "filters": ["run", "why", "report"],
     "mixtures": ["tokenize", "show", "verify"],
     "train": ["plan", "verify", "generate"],
