@@ -4,7 +4,8 @@ At a threshold, the first stage keeps a document if its estimate reaches the thr
 with the distance; how much it would cost is the document's tokens. So documents go to the full model by *expected
 loss*, tokens × chance: near the threshold all of them, further off the long ones. From which loss on is found for the
 documents at hand, so that with confidence 1-δ the tokens whose decision differs from the full model's are at most a
-fraction ε of those that the full model keeps (:mod:`classifiers.cascade_bound`).
+fraction ε of those that the full model keeps (:mod:`classifiers.cascade_bound`). Few documents leave little room for
+chance, so that fewer of them are decided unseen than of a large crawl.
 
 What that rests on: among documents with the same first-stage score, those at hand are misjudged as often as those of
 the calibration sample. They may be longer, and their scores may be distributed otherwise: both are seen and used. The
@@ -14,8 +15,10 @@ what the audit of ``filters run`` is for (:mod:`classifiers.cascade_audit`).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +26,7 @@ import numpy as np
 from classifiers.cascade_bound import widest_proven
 from classifiers.first_stage import FirstStage
 from common.errors import IntegrityError
+from common.files import content_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,14 +38,16 @@ if TYPE_CHECKING:
     Scores = NDArray[np.float32]
 
 BIN_DOCUMENTS = 60
-"""Calibration documents a bin."""
-MIN_CHANCE = 0.002
+"""Calibration documents a bin, at least."""
+MIN_CHANCE = 2.0**-9
 """No first-stage decision is taken to be surer than this."""
-LARGEST_SHARE = 0.25
-"""A document with more tokens than this share of what may differ always goes to the full model: the bound is about
-what is to be expected, and a single document must not decide what comes out."""
-LOSSES = np.geomspace(1e-3, 3, 80)
-"""Expected losses from which on documents go to the full model, in mean tokens of a document: the steps tested."""
+CHANCES = np.concatenate([2.0 ** np.arange(-9, 0), 1 - 2.0 ** np.arange(-2, -10, -1)])
+"""Edges of the bins: in each the chance of a wrong decision changes by no more than a factor of two."""
+LONG = 8
+"""A document with as many tokens as may differ in all counts for 1 + LONG times its expected loss: what comes out
+scatters around what is expected, and long documents scatter it most."""
+LOSSES = np.geomspace(1e-3, 10, 100)
+"""Losses from which on documents go to the full model, in mean tokens of a document: the steps tested."""
 _KNOTS = 12
 
 
@@ -82,6 +88,8 @@ class Cascade:
         threshold: float,
         kept_tokens: int,
         promise: Promise,
+        *,
+        copies: int = 1,
     ) -> Band:
         """Which documents the full model has to see, if the rest is kept where ``first`` reaches the threshold.
 
@@ -91,39 +99,51 @@ class Cascade:
             threshold: of the scores; it may depend on anything but the calibration sample.
             kept_tokens: what is kept in the end.
             promise: ε, of the tokens that the full model would keep, and 1-δ.
+            copies: to see what a larger crawl would need: so many documents like each of these.
         """
         # the full model may keep less than is kept here, by at most what differs: K_full ≥ K - ε K_full
-        allowed = promise.error_fraction * kept_tokens / (1 + promise.error_fraction)
+        allowed = copies * promise.error_fraction * kept_tokens / (1 + promise.error_fraction)
         if not len(first) or not self.sample.size or allowed <= 0:
             return Band(np.ones(len(first), np.bool_), 0.0, 0.0)
         chance = self.chance_above(first, threshold)
-        loss = tokens * np.maximum(np.minimum(chance, 1 - chance), MIN_CHANCE)
+        loss = tokens * np.maximum(np.minimum(chance, 1 - chance), MIN_CHANCE) * (1 + LONG * tokens / allowed)
         steps = LOSSES * float(tokens.mean())
         place = np.searchsorted(steps, loss)  # undecided at every step before this one
-        place[tokens > LARGEST_SHARE * allowed] = len(steps)
+        bins, documents, wrong = self._bins(chance, threshold)
+        shape = len(steps) + 1, len(documents)
+        cells = place * len(documents) + bins
 
-        bins, documents, wrong = self._bins(first, threshold)
-        cells = np.bincount(
-            place * len(documents) + bins, weights=tokens, minlength=(len(steps) + 1) * len(documents)
-        ).astype(np.float64)
-        unseen = np.cumsum(cells.reshape(-1, len(documents))[:-1], axis=0)  # tokens decided unseen: steps, bins
-        proven = widest_proven(wrong, documents, unseen, allowed, 1 - promise.confidence)
+        def unseen(values: NDArray[Any]) -> NDArray[np.float64]:
+            """Sums over the documents decided unseen: steps, bins."""
+            sums = np.bincount(cells, weights=copies * values, minlength=shape[0] * shape[1])
+            return np.asarray(np.cumsum(sums.reshape(shape)[:-1], axis=0))
+
+        unseen_tokens, rates = unseen(tokens), (wrong + 0.5) / (documents + 1)
+        sizes = unseen(tokens.astype(np.float64) ** 2) @ rates / np.maximum(unseen_tokens @ rates, 1e-9)
+        proven = widest_proven(
+            wrong,
+            documents,
+            unseen_tokens,
+            np.maximum(sizes, 1),
+            allowed=allowed,
+            error_chance=1 - promise.confidence,
+        )
         if not proven:
             return Band(np.ones(len(first), np.bool_), 0.0, 0.0)
-        expected = float((unseen[proven - 1] * wrong / documents).sum())
+        expected = float((unseen_tokens[proven - 1] * wrong / documents).sum())
         return Band(place >= proven, float(steps[proven - 1]), expected)
 
-    def _bins(self, first: Scores, threshold: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def _bins(
+        self, chance: NDArray[np.float64], threshold: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Bin of every document; calibration documents of every bin, and those that the first stage gets wrong."""
         own, full = self.sample
-        edges = np.unique(own[BIN_DOCUMENTS : max(BIN_DOCUMENTS, len(own) - BIN_DOCUMENTS + 1) : BIN_DOCUMENTS])
-        inside = np.searchsorted(edges, own, side="right")
+        inside = np.searchsorted(CHANCES, self.chance_above(own, threshold), side="right")
         differs = (own >= np.float32(threshold)) != (full >= np.float32(threshold))
-        documents = np.bincount(inside, minlength=len(edges) + 1)
-        wrong = np.bincount(inside[differs], minlength=len(edges) + 1)
-        used = documents > 0  # none lies below the first edge if the lowest scores are all equal
-        bins = np.maximum(np.cumsum(used)[np.searchsorted(edges, first, side="right")] - 1, 0)
-        return bins, documents[used], wrong[used]
+        groups = _groups(np.bincount(inside, minlength=len(CHANCES) + 1))
+        documents = np.bincount(groups[inside])
+        wrong = np.bincount(groups[inside[differs]], minlength=len(documents))
+        return groups[np.searchsorted(CHANCES, chance, side="right")], documents, wrong
 
     def expected_threshold(self, first: Scores, full: Scores, tokens: NDArray[np.int64], budget_tokens: int) -> float:
         """Where the full model's cut to a budget probably lies.
@@ -141,6 +161,13 @@ class Cascade:
             above = np.where(seen, full >= middle, self.chance_above(first, middle))
             low, high = (middle, high) if float(above @ tokens) > budget_tokens else (low, middle)
         return high
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of all that the first stage decides by."""
+        from safetensors.numpy import save
+
+        return content_key(hashlib.sha256(save(self.arrays())).hexdigest())
 
     def arrays(self) -> Arrays:
         """What :meth:`from_arrays` takes."""
@@ -160,6 +187,18 @@ class Cascade:
         if (spread.ndim, sample.ndim, len(spread), len(sample)) != (2, 2, 3, 2) or np.any(np.diff(sample[0]) < 0):
             raise IntegrityError("the cascade of this classifier does not hold the arrays it should: make it again")
         return cls(FirstStage.from_arrays(stage), calibration, spread, sample)
+
+
+def _groups(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Neighbours put together until each group has :data:`BIN_DOCUMENTS`: the group of every bin."""
+    groups = np.zeros(len(counts), np.int64)
+    group = filled = 0
+    for place, count in enumerate(counts):
+        groups[place] = group
+        filled += int(count)
+        if filled >= BIN_DOCUMENTS:
+            group, filled = group + 1, 0
+    return np.minimum(groups, max(group - 1, 0))  # a rest joins the last
 
 
 def fit_spread(estimates: NDArray[np.float64], raw: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,17 +1,20 @@
-"""What a calibration sample proves about documents that the full model will not see.
+"""What a calibration sample says of documents that the full model will not see.
 
-Documents are sorted into bins by their first-stage score. The tokens of a bin that would be decided unseen are known;
-the chance that such a decision is wrong is not, but the calibration documents of the bin, which the full model did
-score, tell of it. So each calibration document stands for a known number of tokens, and the question is whether the
-tokens that would be decided wrongly may be as many as allowed.
+Documents are sorted into bins by how sure the first stage is of them. The tokens of a bin that would be decided unseen
+are known; how often such a decision is wrong, the calibration documents of the bin tell, which the full model did
+score. So each of them stands for a known number of tokens, and the tokens decided wrongly are estimated by a weighted
+sum of Poisson counts, like a death rate that is standardised by age.
 
-The test is a bet against that (Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
-betting", JRSS B 86): a capital of 1 is multiplied, for every calibration document, by 1 + β(m - x) / top, where x is
-the tokens it stands for if its decision was wrong and else 0, m the mean of x if the wrong tokens were just as many as
-allowed, and top the largest x possible. If they were more, the capital would not be expected to grow, and by Markov's
-inequality exceeds 1/δ with a chance of at most δ. That holds for any number of documents and any distribution, and for
-documents that are independent but not alike (the mean of the factors bounds their product's root). Bets of several
-sizes β are held, and their mean is a bet too, so none has to be chosen.
+Its upper limits are those of Fay and Feuer (1997, "Confidence intervals for directly standardized rates: a method based
+on the gamma distribution", Statistics in Medicine 16): of a gamma distribution with the mean and the variance of the
+sum once an error of the heaviest bin was added. With equal weights they are the exact ones (Garwood 1936); with unequal
+ones no case is known where they fall short. They hold for any number of documents; nothing is asymptotic.
+
+That limits what is to be *expected*. What comes out scatters around it, much where few documents may be wrong. Given
+the expectation, errors of equal size are a Poisson count, and over the gamma distribution a negative binomial one
+(Nelson 1970, "Confidence intervals for the ratio of two Poisson means and Poisson predictor intervals", IEEE Trans.
+Reliability 19): its tail beyond what is allowed is the chance that is limited here. Documents differ in size; the size
+used is the one that gives the count the variance of their sum. In a large crawl it does not matter.
 """
 
 from __future__ import annotations
@@ -23,41 +26,40 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BETS = (0.05, 0.15, 0.3, 0.5, 0.75)
 
-
-def log_evidence(
-    wrong: NDArray[np.int64], documents: NDArray[np.int64], tokens: NDArray[np.float64], allowed: float
+def chance_of_more(
+    wrong: NDArray[np.int64], documents: NDArray[np.int64], tokens: NDArray[np.float64], size: float, allowed: float
 ) -> float:
-    """Logarithm of the evidence that fewer than ``allowed`` tokens would be decided wrongly.
-
-    At least log(1/δ) proves it with confidence 1-δ.
+    """Chance, as far as the sample tells, that more than ``allowed`` tokens come out wrong.
 
     Args:
         wrong: calibration documents of each bin that the first stage decided otherwise than the full model.
         documents: calibration documents of each bin, at least one.
         tokens: of each bin that would be decided unseen.
+        size: tokens of a document that would be decided wrongly, more than 0.
         allowed: tokens, more than 0.
 
     >>> one_bin = np.array([0]), np.array([300]), np.array([1e6])
-    >>> log_evidence(*one_bin, allowed=2e4) > np.log(1 / 0.05) > log_evidence(*one_bin, allowed=8e3)
+    >>> chance_of_more(*one_bin, size=1.0, allowed=1.1e4) < 0.05 < chance_of_more(*one_bin, size=1.0, allowed=8e3)
     True
     """
+    from scipy.special import betainc
+
     stands_for = tokens / documents
     top = float(stands_for.max())
     if not top:  # nothing is decided unseen
-        return float("inf")
-    mean = allowed / int(documents.sum())
-    bets = np.array(BETS)[:, None]
-    right = np.log1p(bets[:, 0] * mean / top) * int((documents - wrong).sum())
-    capital = right + (wrong * np.log1p(bets * (mean - stands_for) / top)).sum(axis=1)
-    return float(np.logaddexp.reduce(capital) - np.log(len(BETS)))
+        return 0.0
+    mean = float(stands_for @ wrong) + top
+    scale = (float(stands_for**2 @ wrong) + top**2) / mean
+    return float(betainc(allowed / size, mean / scale, scale / (scale + size)))
 
 
 def widest_proven(
     wrong: NDArray[np.int64],
     documents: NDArray[np.int64],
     tokens_of_steps: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    *,
     allowed: float,
     error_chance: float,
 ) -> int:
@@ -68,16 +70,16 @@ def widest_proven(
     no correction for their number (Angelopoulos, Bates, Candès, Jordan and Lei 2021, "Learn then test", §3.2).
 
     Args:
-        wrong: see :func:`log_evidence`; bins.
+        wrong: see :func:`chance_of_more`; bins.
         documents: the same.
         tokens_of_steps: steps, bins.
+        sizes: steps.
         allowed: tokens.
         error_chance: δ.
     Returns:
         The number of steps proven; 0 if not even the first is.
     """
-    goal = np.log(1 / error_chance)
-    for step, tokens in enumerate(tokens_of_steps):
-        if log_evidence(wrong, documents, tokens, allowed) < goal:
+    for step, (tokens, size) in enumerate(zip(tokens_of_steps, sizes, strict=True)):
+        if chance_of_more(wrong, documents, tokens, float(size), allowed) > error_chance:
             return step
     return len(tokens_of_steps)
