@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from classifiers import first_stage, scoring
+from classifiers import scoring
 from classifiers.cascade import Cascade, fit_spread
 from classifiers.cascade_settings import Making, Promise
+from classifiers.first_stage_teaching import MIN_TEXTS, teach
 from classifiers.labels import fingerprint
 from classifiers.model import DEFAULT_DIRECTORY, DESCRIPTION, TRAINING_SET, WEIGHTS, EducationalClassifier, plain
+from classifiers.score_cache import score_each
 from classifiers.windows import Reading, head
 from common.errors import InputError
 from common.files import content_key
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_CALIBRATION = 500
+LARGE_CRAWL = 1_000_000
+"""Documents: where chance has little play, so that fewer of them need the full model."""
 KEEP_FRACTIONS = (0.05, 0.1, 0.2, 0.4)
 SECTION = "## Cascade"
 _SPREAD_SHARE = 10
@@ -62,10 +66,10 @@ def gather(
         InputError: if there are too few.
     """
     window, apart = classifier.description.window, bool(calibration)
-    known = set(classifier.training_set.get("texts", np.empty(0)).tolist())
+    known = trained_on(classifier)
 
     def calibrates(text: str) -> bool:
-        return (apart or _hash(text) % 2 == 1) and _mark(head(text, window)) not in known
+        return (apart or _hash(text) % 2 == 1) and not known(text)
 
     held = _draw(calibration or unlabelled, settings.calibration_documents, calibrates)
     if len(held) < MIN_CALIBRATION:
@@ -82,12 +86,18 @@ def gather(
                 if (mark := _mark(piece)) not in seen and len(pieces) - start < share:
                     seen.add(mark)
                     pieces.append(piece)
-    if len(pieces) < first_stage.MIN_TEXTS:
+    if len(pieces) < MIN_TEXTS:
         raise InputError(
-            f"a first stage needs at least {first_stage.MIN_TEXTS} texts to learn from that are not among those it is "
+            f"a first stage needs at least {MIN_TEXTS} texts to learn from that are not among those it is "
             f"calibrated with, got {len(pieces)}"
         )
     return Texts(pieces, held)
+
+
+def trained_on(classifier: EducationalClassifier) -> Callable[[str], bool]:
+    """Whether the full model was trained on a document."""
+    known = set(classifier.training_set.get("texts", np.empty(0)).tolist())
+    return lambda text: _mark(head(text, classifier.description.window)) in known
 
 
 def make(
@@ -95,6 +105,7 @@ def make(
     texts: Texts,
     settings: Making,
     *,
+    cache: Path | None = None,
     threads: int = 1,
     advance: Callable[[int], object] | None = None,
 ) -> EducationalClassifier:
@@ -104,13 +115,13 @@ def make(
         classifier: the full model.
         texts: of :func:`gather`.
         settings: how.
+        cache: folder where scores of the full model are kept, so that a killed run goes on where it was.
         threads: batches of the full model at a time; the result does not depend on it.
         advance: called with the number of texts that the full model has scored.
     """
     windows = classifier.reading(Reading(policy="head"))
-    raw = windows.raw_scores(texts.teaching, threads, advance)
-    full = classifier.calibration.score(classifier.raw_scores(texts.calibration, threads, advance))
-    return fit(classifier, texts, raw, full, settings)
+    full = classifier.calibration.score(score_each(classifier, texts.calibration, cache, threads, advance))
+    return fit(classifier, texts, score_each(windows, texts.teaching, cache, threads, advance), full, settings)
 
 
 def fit(
@@ -125,7 +136,8 @@ def fit(
 
     kept_back = np.arange(len(raw)) % _SPREAD_SHARE == 0
     taught = [text for text, back in zip(texts.teaching, kept_back, strict=True) if not back]
-    stage = first_stage.teach(taught, raw[~kept_back], classifier.description.window.characters, settings.seed)
+    characters = classifier.description.window.characters
+    stage = teach(taught, raw[~kept_back], characters, classifier.embed, settings.seed)
     unseen = [text for text, back in zip(texts.teaching, kept_back, strict=True) if back]
     spread = fit_spread(stage.estimate(unseen), raw[kept_back])
     cascade = Cascade(stage, classifier.calibration, spread, np.empty((2, 0), np.float32))
@@ -158,12 +170,14 @@ def rates(
         keeps = full >= np.float32(threshold)
         kept_tokens = int(tokens[keeps].sum())
         band = cascade.band(own, tokens, threshold, kept_tokens, promise)
+        many = cascade.band(own, tokens, threshold, kept_tokens, promise, copies=-(-LARGE_CRAWL // len(own)))
         wrong = ~band.undecided & ((own >= np.float32(threshold)) != keeps)
         rows.append(
             {
                 "keep_fraction": fraction,
                 "threshold": round(threshold, 4),
                 "full_fraction": round(float(band.undecided.mean()), 4),
+                "full_fraction_of_a_million": round(float(many.undecided.mean()), 4),
                 "error_fraction": round(int(tokens[wrong].sum()) / kept_tokens, 4),
             }
         )
@@ -184,7 +198,7 @@ def section(figures: Mapping[str, Any]) -> str:
     promise = figures["settings"]["promise"]
     rows = "\n".join(
         f"| {row['keep_fraction']:.0%} | {row['threshold']:.2f} | {row['full_fraction']:.1%} "
-        f"| {row['error_fraction']:.2%} |"
+        f"| {row['full_fraction_of_a_million']:.1%} | {row['error_fraction']:.2%} |"
         for row in figures["keep"]
     )
     return f"""{SECTION}
@@ -198,8 +212,8 @@ by the full model are at most {promise["error_fraction"]:.0%} of those it keeps,
 score are misjudged as often
 as in the calibration sample. For that sample itself:
 
-| tokens kept | threshold | documents that the full model sees | tokens decided otherwise, of those kept |
-|---|---|---|---|
+| tokens kept | threshold | documents that the full model sees | of a million like them | tokens decided otherwise |
+|---|---|---|---|---|
 {rows}
 """
 

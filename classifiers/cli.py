@@ -213,6 +213,7 @@ def cascade(
     calibration: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     classifier: Path | None = None,
     settings: Annotated[Making, Parameter(name="*")] = CASCADE_DEFAULTS,
+    cache: Path | None = None,
     threads: int = 1,
     dry_run: Flag = False,
     json: Flag = False,
@@ -239,6 +240,8 @@ def cascade(
         Classifier directory; without it, the default that ships.
     settings
         How many texts, and what the card's table promises.
+    cache
+        Folder that keeps the full model's scores, so that a run that was killed goes on where it was.
     threads
         Batches of the full model at a time; the bytes do not depend on it.
     dry_run
@@ -257,7 +260,7 @@ def cascade(
         command.emit(plan, command.table([plan]), json)
         return
     with command.progress(len(texts), " texts", "cascade") as bar:
-        made = cascade_making.make(loaded, texts, settings, threads=threads, advance=bar.update)
+        made = cascade_making.make(loaded, texts, settings, cache=cache, threads=threads, advance=bar.update)
     made.save(out, cascade_making.pages(classifier, made))
     figures = made.about["cascade"]
     result = {"out": str(out), "digest": made.digest, **figures}

@@ -29,7 +29,7 @@ from classifiers.languages import characters_per_token
 from classifiers.model_files import folder_digest, resolve
 from classifiers.recipe import STATIC, Part, Recipe, layer_name
 from classifiers.static import StaticEncoder, Tokens
-from classifiers.windows import Reading, Window, cut, pool, share_seen
+from classifiers.windows import Reading, Window, by_documents, cut, pool, share_seen
 from common.errors import InputError, IntegrityError, SettingsError
 from common.files import check_files, content_key, publish_folder, read_json, sha256_of
 from common.settings import Settings
@@ -125,7 +125,7 @@ class EducationalClassifier:
         cuts = [cut(text, window) for text in texts]
         counts = [len(windows) for windows in cuts]
         tokens = self._encoder.tokenize([w for windows in cuts for w in windows]) if cuts else []
-        raw = self.raw(self.features(tokens, threads, advance and _by_documents(advance, counts)))
+        raw = self.raw(self.features(tokens, threads, advance and by_documents(advance, counts)))
         pooled = pool(raw, counts, [min(len(t), window.tokens) for t in tokens], window.pooling)
         return pooled, characters_per_token(cuts, tokens)
 
@@ -138,6 +138,10 @@ class EducationalClassifier:
         """This classifier, reading other parts of a document; what it learned stays as it is."""
         window = self.description.window.model_copy(update=other.model_dump(exclude_none=True))
         return replace(self, description=self.description.model_copy(update={"window": window}))
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """What the encoder makes of texts as they are, not cut to windows: the layers that are read, side by side."""
+        return self._encoder.embed(self._encoder.tokenize(texts)).reshape(len(texts), -1)
 
     def features(
         self, tokens: Sequence[Tokens], threads: int = 1, advance: Callable[[int], object] | None = None
@@ -162,10 +166,10 @@ class EducationalClassifier:
 
     @cached_property
     def digest(self) -> str:
-        """Identity of everything that changes a score; equal digests score equally."""
+        """Identity of everything that changes a score; equal digests score equally. A cascade has its own."""
         from safetensors.numpy import save
 
-        content = hashlib.sha256(save(self._arrays())).hexdigest()
+        content = hashlib.sha256(save(replace(self, cascade=None)._arrays())).hexdigest()
         return content_key(self.description.model_dump(mode="json", exclude={"encoder"}), content)
 
     def knows(self, labels: Labels) -> NDArray[np.bool_]:
@@ -289,19 +293,6 @@ def read_features(
     states = encoder.embed(tokens, threads, advance)
     found = {layer_name(layer): states[:, place] for place, layer in enumerate(encoder.layers)}
     return found | ({STATIC: static.embed(tokens)} if static else {})
-
-
-def _by_documents(advance: Callable[[int], object], counts: Sequence[int]) -> Callable[[int], object]:
-    """``advance`` for batches of windows: told of as many documents as the share of windows that are done."""
-    windows = done = 0
-
-    def work(batch: int) -> None:
-        nonlocal windows, done
-        windows += batch
-        before, done = done, windows * len(counts) // sum(counts)
-        advance(done - before)
-
-    return work
 
 
 def sum_of_parts(

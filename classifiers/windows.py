@@ -14,7 +14,7 @@ then their mean, asks it nothing new. A document of one window scores the same u
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer
@@ -121,6 +121,19 @@ def pool(
     weights = np.maximum(tokens, 1).astype(np.float64) if pooling == "token_mean" else np.ones(len(scores))
     weights /= np.repeat(np.add.reduceat(weights, starts), counts)
     return np.asarray(np.add.reduceat(scores * weights, starts), np.float64)
+
+
+def by_documents(advance: Callable[[int], object], counts: Sequence[int]) -> Callable[[int], object]:
+    """``advance`` for batches of windows: told of as many documents as the share of windows that are done."""
+    windows = done = 0
+
+    def work(batch: int) -> None:
+        nonlocal windows, done
+        windows += batch
+        before, done = done, windows * len(counts) // sum(counts)
+        advance(done - before)
+
+    return work
 
 
 def _valid(text: str) -> str:

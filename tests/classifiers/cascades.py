@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from classifiers import first_stage
 from classifiers.calibration import Calibration
 from classifiers.cascade import Cascade, fit_spread
+from classifiers.first_stage_teaching import teach
 from tests.classifiers.helpers import TEACHING, text_of_grade
 
 KNOTS = np.linspace(-10, 15, 26)
@@ -30,11 +30,16 @@ def full_scores(found):
     return CALIBRATION.score(full_raw(found))
 
 
+def embed(words):
+    """What the made-up full model makes of words alone: whether they are teaching words, and their length."""
+    return np.array([[word in TEACHING, len(word) / 10] for word in words], np.float32)
+
+
 @functools.cache
 def small_cascade(calibration=900):
     """A cascade taught on 400 texts and calibrated on others."""
     taught, held, unseen = texts(400), texts(calibration, 10_000), texts(200, 50_000)
-    stage = first_stage.teach(taught, full_raw(taught), characters=1500)
+    stage = teach(taught, full_raw(taught), characters=1500, embed=embed)
     spread = fit_spread(stage.estimate(unseen), full_raw(unseen))
     cascade = Cascade(stage, CALIBRATION, spread, np.empty((2, 0), np.float32))
     own, full = cascade.score(held), full_scores(held)
