@@ -127,6 +127,12 @@ class Store:
         return Unit(key, values, len(rows))
 
 
+def first_stage_digest(job: Job) -> str | None:
+    """Identity of the first stage of a job; None if it has none."""
+    cascade = load_scorer(job.classifier).cascade
+    return cascade.digest if cascade is not None and job.cascade is not None else None
+
+
 def score(job: Job, pool: Pool, groups: Groups, digest: str, work: Path) -> Scores:
     """Score the documents of a job.
 
@@ -134,7 +140,7 @@ def score(job: Job, pool: Pool, groups: Groups, digest: str, work: Path) -> Scor
         job: says what is kept, and what the cascade promises.
         pool: all rows.
         groups: which rows compete for which part of the budget; the others are not scored.
-        digest: of the classifier.
+        digest: of the full model.
         work: folder of the stages.
     Raises:
         InputError: if the audit finds more wrong decisions than promised.
@@ -143,7 +149,7 @@ def score(job: Job, pool: Pool, groups: Groups, digest: str, work: Path) -> Scor
     full = Store(job, pool, digest, work / "score", score_file)
     if cascade is None or job.cascade is None:
         return Scores(full.read(unique, "score"), unique, None)
-    first = Store(job, pool, digest, work / "screen", screen_file).read(unique, "first stage")
+    first = Store(job, pool, cascade.digest, work / "screen", screen_file).read(unique, "first stage")
     return _Rounds(job, pool, groups, full, first).run()
 
 
@@ -182,6 +188,7 @@ class _Rounds:
         kept_tokens = max(1, sum(kept for _, kept in cuts))
         audit = self._audit(known, [threshold for threshold, _ in cuts], kept_tokens)
         figures = {
+            "first_stage": self._cascade.digest,
             "error_fraction": self._promise.error_fraction,
             "confidence": self._promise.confidence,
             "rounds": rounds,

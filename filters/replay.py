@@ -185,6 +185,8 @@ class _Replayer:
         scorer, texts = load_scorer(self._classifier), [finding.text or ""]
         yield Check("classifier", self._manifest["digests"]["classifier"], scorer.digest)
         first_stage = scorer.cascade if row["scored_by"] == FIRST_STAGE else None
+        if first_stage is not None:
+            yield Check("first stage", self._manifest["cascade"]["first_stage"], first_stage.digest)
         score = float((first_stage or scorer).score(texts)[0])
         yield Check("score", row["score"], score)
         threshold, least = threshold_of(self._manifest, row), self._manifest["min_score"]

@@ -62,6 +62,7 @@ class Prepared:
             self.job.corpus_settings(),
             [(file.name, digest) for file, digest in zip(self.files, self.sha256, strict=True)],
             self.scorer_digest,
+            cascading.first_stage_digest(self.job),
             self.program,
             self.evals and self.evals.key,
             sources("*.py"),
