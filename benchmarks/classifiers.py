@@ -4,14 +4,15 @@
     python -m benchmarks.classifiers --labels labels.jsonl.gz --extend pool-labels.parquet --pool pool.jsonl.gz \\
         --cache cache --page docs/classifiers_benchmark.md
 
-Everybody learns from the same graded windows in the same five folds: those of ``classifiers evaluate --folds 5`` on
-``--labels``, where near-duplicates do not straddle; ``--extend`` is learned from and never tested, less what is near
-a tested window. The default is its recipe, not the directory: that has seen the labels. Scores are calibrated alike
-for all. Intervals are bootstrap intervals over groups; the gains of the default are paired. Speed is CPU time of one
-core on ``--windows`` of the tested windows, in turns, each system in a process of its own.
+Everybody learns from the same graded windows in the same five folds: those of the cross-validation that the default's
+own training made, where near-duplicates do not straddle. The windows of ``--labels`` are tested, those of ``--extend``
+are only learned from; together they are what the default was trained on, so its scores are those that it keeps
+(``classifiers evaluate --out-of-fold``). Scores are calibrated alike for all. Intervals are bootstrap intervals over
+groups; the gains of the default are paired. Speed is CPU time of one core on ``--windows`` of the tested windows, in
+turns, each system in a process of its own.
 
 With ``--cache`` what the frozen encoder makes of the windows is kept between runs (seven minutes of one core for 4,261
-windows); with ``--out-of-fold`` the default's scores. Prints two tables, and last one JSON row a system.
+windows). Prints two tables, and last one JSON row a system.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks import classifiers_page as page
-from benchmarks.classifiers_ours import default_scores, default_unseen, embedded, screen
-from benchmarks.classifiers_peers import FOLDS, GRADE, Embedded, FastText, Peer, Trial, Words, load_fasttext, unseen
+from benchmarks.classifiers_ours import default_unseen, embedded, screen
+from benchmarks.classifiers_peers import GRADE, Embedded, FastText, Peer, Trial, Words, load_fasttext, unseen
 from benchmarks.classifiers_speed import Contender, Speed, load_cascade, load_classifier, measure
 from classifiers.distill import distill_to, load_teacher
 from classifiers.labels import read_labels
@@ -69,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--windows", type=int, default=400, help="windows to time")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cache", type=Path, help="folder to keep what the frozen encoder gives")
-    parser.add_argument("--out-of-fold", type=Path, help="file of the default's scores: read, or made if it is absent")
     parser.add_argument("--page", type=Path, help="page to write, .md; the plot goes beside it")
     options = parser.parse_args(arguments)
 
     ours = EducationalClassifier.load(options.classifier)
-    trial = Trial.of(read_labels(options.labels), read_labels(options.extend) if options.extend else None)
+    further = read_labels(options.extend) if options.extend else None
+    trial = Trial.of(read_labels(options.labels), further, lambda labels: default_unseen(ours, labels).fold)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         raw, settings, contenders = scored(ours, trial, options, work)
@@ -85,13 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             texts = [text for text, full in zip(trial.tested.texts, screened.asked, strict=True) if full]
             write_json(work / "cascade.json", {"classifier": options.classifier, "asked": texts})
             contenders[CASCADE] = Contender(CASCADE, load_cascade, work / "cascade.json")
-        places = np.linspace(0, len(trial.fold) - 1, min(options.windows, len(trial.fold))).astype(int)
+        places = np.linspace(0, trial.count - 1, min(options.windows, trial.count)).astype(int)
         with progress(len(contenders) * options.repeats, " turns", "time") as bar:
             timed = [trial.labels.texts[i] for i in places]
             speeds = measure(list(contenders.values()), timed, options.repeats, bar.update)
     run = surroundings() | {"windows": len(places), "asked": asked, "encoder": named(ours.recipe.encoder)}
-    run |= {"documents": len(trial.fold), "positives": int((trial.tested.scores >= GRADE).sum())}
-    run |= {"further": len(trial.labels) - len(trial.fold), "command": command(options)}
+    run |= {"documents": trial.count, "positives": int((trial.tested.scores >= GRADE).sum())}
+    run |= {"further": len(trial.labels) - trial.count, "command": command(options)}
     rows = judged(trial, raw, speeds, settings)
     print(table(page.figures(rows)), table(page.gains(rows)), sep="\n\n")
     for row in rows:
@@ -109,7 +110,7 @@ def scored(
     settings: dict[str, dict[int, Any]] = {}
     contenders: dict[str, Contender] = {}
     listed = peers(ours, trial, options, cache)
-    with progress((len(listed) + 1) * FOLDS, " folds", "cross-validate") as bar:
+    with progress(len(listed) * len(trial.turns), " folds", "cross-validate") as bar:
         for key, peer in listed.items():
             bar.set_postfix_str(peer.name)
             raw[peer.name], settings[peer.name] = unseen(peer, trial, bar.update)
@@ -118,9 +119,7 @@ def scored(
             load = LOADERS.get(key, load_classifier)
             path = work / key / "classifier" if load is load_classifier else work / key
             contenders[peer.name] = Contender(peer.name, load, path)
-        bar.set_postfix_str(DEFAULT)
-        kept = options.out_of_fold
-        raw[DEFAULT] = default_scores(ours, trial, kept, lambda: default_unseen(ours, trial, cache, bar.update))
+    raw[DEFAULT] = default_unseen(ours, trial.tested).raw
     contenders[DEFAULT] = Contender(DEFAULT, load_classifier, Path(options.classifier))
     return raw, settings, contenders
 
@@ -169,7 +168,7 @@ def judged(
     trial: Trial, raw: Mapping[str, Scores], speeds: Mapping[str, Speed], settings: Mapping[str, dict[int, Any]]
 ) -> list[dict[str, Any]]:
     """A row a system: figures with intervals, the gain of the default, speed, memory, and the settings chosen."""
-    tested, groups = trial.tested, trial.groups[: len(trial.fold)]
+    tested, groups = trial.tested, trial.groups[: trial.count]
     calibrated = {name: trial.calibrated(found) for name, found in raw.items()}
     ours = _double(calibrated[DEFAULT][0])
     rows = []
@@ -223,7 +222,7 @@ def named(encoder: str) -> str:
 def command(options: argparse.Namespace) -> str:
     """The command line, with files by their names."""
     words = ["python -m benchmarks.classifiers"]
-    for name in ("labels", "extend", "pool", "classifier", "cache", "out_of_fold"):
+    for name in ("labels", "extend", "pool", "classifier", "cache"):
         value = getattr(options, name)
         if value and value != "default":
             words.append(f"--{name.replace('_', '-')} {Path(value).name}")

@@ -1,26 +1,25 @@
-"""Our own two in the benchmark: the default by its recipe, out of fold, and the cascade of the classifier that ships.
+"""Our own two in the benchmark: the default, by what its cross-validation said, and the cascade of the classifier.
 
 What a frozen encoder makes of the windows is the dear part of a run, so it is kept (``--cache``), by encoder, window
-and texts; and so are the default's out-of-fold scores (``--out-of-fold``), by labels, folds and recipe: a fine-tuned
-encoder takes long to cross-validate.
+and texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.classifiers_peers import Trial
-from classifiers import training
 from classifiers.cascade_settings import Promise
 from classifiers.encoders import load_encoder
+from classifiers.labels import Labels
 from classifiers.model import EducationalClassifier
 from classifiers.model_files import folder_digest, resolve
-from classifiers.recipe import STATIC, layer_name
+from classifiers.out_of_fold import OutOfFold, kept
+from classifiers.recipe import layer_name
 from classifiers.windows import Window, head
 from common.command import progress
 from common.errors import InputError
@@ -57,58 +56,19 @@ def embedded(
     return {layer_name(layer): np.load(file, allow_pickle=False) for layer, file in files.items()}
 
 
-def default_scores(
-    classifier: EducationalClassifier, trial: Trial, kept: Path | None, make: Callable[[], Scores]
-) -> Scores:
-    """Raw out-of-fold scores of the tested windows by the recipe of ``classifier``, float64[n].
+def default_unseen(classifier: EducationalClassifier, labels: Labels) -> OutOfFold:
+    """What the cross-validation of the default's own training said of the labels.
 
-    Args:
-        classifier: says the recipe.
-        trial: the windows and their folds.
-        kept: a file that holds them, or is to hold them.
-        make: computes them.
     Raises:
-        InputError: if the file is about other labels, other folds or another recipe.
+        InputError: if it was not trained on all of them.
     """
-    identity = {"trial": trial.digest, "recipe": content_key(classifier.recipe.model_dump(mode="json"))}
-    if kept is None or not kept.exists():
-        raw = make()
-        if kept is not None:
-            with publish_file(kept) as temporary, temporary.open("wb") as stream:
-                np.savez(stream, raw=raw, trial=np.array(identity["trial"]), recipe=np.array(identity["recipe"]))
-        return raw
-    with np.load(kept, allow_pickle=False) as found:
-        for name, wanted in identity.items():
-            if str(found[name]) != wanted:
-                what = {"trial": "other labels or folds", "recipe": "another recipe"}[name]
-                raise InputError(f"{kept} holds scores of {what} than this run's: name another --out-of-fold")
-        return np.asarray(found["raw"], np.float64)
-
-
-def default_unseen(
-    classifier: EducationalClassifier, trial: Trial, cache: Path, advance: Callable[[int], object] = lambda _: None
-) -> Scores:
-    """What :func:`default_scores` keeps, computed: the recipe taught on the other folds."""
-    ingredients = _ingredients(classifier, trial, cache)
-
-    def score(learned: Places, asked: Places, number: int) -> Scores:
-        fitted = training.fit(ingredients, trial.labels, learned, classifier.recipe.seed + 1 + number)
-        advance(1)
-        return training.predict(ingredients, fitted, asked)
-
-    return trial.out_of_fold(score)
-
-
-def _ingredients(classifier: EducationalClassifier, trial: Trial, cache: Path) -> training.Ingredients:
-    recipe, texts = classifier.recipe, trial.labels.texts
-    if recipe.fine_tune:
-        return training.prepare(recipe, trial.labels)
-    features = embedded(recipe.encoder, recipe.window, recipe.layers, texts, cache)
-    encoder = load_encoder(recipe.encoder, recipe.window.tokens, recipe.layers)
-    if classifier.static:  # distilled without a grade, so as good as one made anew
-        tokens = encoder.tokenize([head(text, recipe.window) for text in texts])
-        features[STATIC] = classifier.static.embed(tokens)
-    return training.Ingredients(recipe, encoder, classifier.static, features)
+    found, unseen = kept(classifier, labels)
+    if len(found) < len(labels):
+        raise InputError(
+            f"the classifier was trained on {len(found)} of these {len(labels)} windows: name the tables that it was "
+            "trained on, or --classifier with one that was trained on these"
+        )
+    return unseen
 
 
 @dataclass(frozen=True)

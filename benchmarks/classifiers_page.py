@@ -91,7 +91,7 @@ Figures of the default minus those of the other on the same {run["documents"]:,}
 
 - **Tested**: {run["documents"]:,} graded windows, {run["positives"]:,} of them at 3 or above, in five folds that
   near-duplicates and gradings of one document never straddle. **Learned from**: the other folds and
-  {run["further"]:,} further graded windows, less every window of a group that touches the fold.
+  {run["further"]:,} further graded windows, in the same folds.
 - **Calibration** is the same for all: a fold's scores by a curve fitted to the other folds' (docs/classifiers.md).
 - **Settings**: the published ones and a small grid beside them; in every fold what does best on a fifth of the windows
   that may be learned from. Chosen, fold by fold:

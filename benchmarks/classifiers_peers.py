@@ -22,12 +22,11 @@ import numpy as np
 
 from classifiers import heads
 from classifiers.calibration import THRESHOLDS, fit_calibration
-from classifiers.labels import Labels, folds, group
+from classifiers.labels import Labels, group
 from classifiers.metrics import auc, spearman
 from classifiers.model import Description, EducationalClassifier
 from classifiers.recipe import Part, layer_name
 from common.errors import InputError
-from common.files import content_key
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     Places = NDArray[np.int64]
     Rows = Any  # what a peer reads of all windows, one row each: a matrix, dense or sparse, or an array of lines
 
-FOLDS, SEED, GRADE = 5, 0, 3
+GRADE = 3
 VALIDATION = 5
 """One group in so many of those that may be learned from is kept back to choose settings with."""
 
@@ -49,33 +48,38 @@ class Trial:
     """Windows that are tested, fold by fold, and further ones that are only learned from."""
 
     labels: Labels  # the tested ones first
-    fold: Places  # of each tested window
+    count: int  # of the tested ones
+    folds: Places  # of all windows; near-duplicates stand in one
     groups: Places  # of all windows: near-duplicates, also along a chain, share one
 
     @classmethod
-    def of(cls, tested: Labels, further: Labels | None = None) -> Trial:
-        """The folds of the tested labels are those of every other figure about them."""
+    def of(cls, tested: Labels, further: Labels | None, fold_of: Callable[[Labels], Places]) -> Trial:
+        """A trial; ``fold_of`` says where each window stands."""
         labels = tested if further is None else _together(tested, further)
-        return cls(labels, folds(tested, FOLDS, SEED), group(labels.ids, labels.texts))
+        return cls(labels, len(tested), fold_of(labels), group(labels.ids, labels.texts))
 
     @property
     def tested(self) -> Labels:
-        return self.labels.take(np.arange(len(self.fold)))
+        return self.labels.take(np.arange(self.count))
 
     @property
-    def digest(self) -> str:
-        """Identity of the windows, their grades and their folds."""
-        return content_key(self.labels.digest, self.fold.tolist())
+    def fold(self) -> Places:
+        """Of each tested window."""
+        return self.folds[: self.count]
+
+    @property
+    def turns(self) -> range:
+        """The numbers of the folds."""
+        return range(int(self.folds.max()) + 1)
 
     def learned_from(self, number: int) -> Places:
-        """Places that a model may learn from that is tested on a fold: no window of a group that touches the fold."""
-        touched = self.groups[: len(self.fold)][self.fold == number]
-        return np.flatnonzero(~np.isin(self.groups, touched))
+        """Places that a model may learn from that is tested on a fold."""
+        return np.flatnonzero(self.folds != number)
 
     def out_of_fold(self, score: Callable[[Places, Places, int], Scores]) -> Scores:
         """Raw scores of all tested windows by ``score(learned, asked, number of the fold)``: float64[tested]."""
         raw = np.empty(len(self.fold))
-        for number in range(FOLDS):
+        for number in self.turns:
             asked = np.flatnonzero(self.fold == number)
             raw[asked] = score(self.learned_from(number), asked, number)
         return raw
@@ -85,7 +89,7 @@ class Trial:
         truth = self.labels.scores[: len(self.fold)]
         scores = np.empty(len(raw), np.float32)
         chances = np.empty((len(raw), len(THRESHOLDS)), np.float32)
-        for number in range(FOLDS):
+        for number in self.turns:
             inside, outside = self.fold == number, self.fold != number
             calibration = fit_calibration(raw[outside], truth[outside])
             scores[inside] = calibration.score(raw[inside])

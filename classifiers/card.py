@@ -1,6 +1,6 @@
 """The model card: written by ``classifiers train``, never typed.
 
-Every figure in it is what ``classifiers evaluate --folds`` prints for the same labels; the command stands in the card.
+Every figure in it is what ``classifiers evaluate --out-of-fold`` prints for the same labels; the command stands in it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from classifiers.rubric import RUBRIC
 
 if TYPE_CHECKING:
     from classifiers.labels import Labels
-    from classifiers.training import OutOfFold
+    from classifiers.out_of_fold import OutOfFold
 
 CARD = "README.md"
 GRADE = "3"
@@ -180,7 +180,7 @@ def _making(recipe: Mapping[str, Any], folds: int) -> str:
     return (
         "## Making it again\n\n```\n"
         f"classifiers train --labels LABELS --out DIRECTORY{' ' if options else ''}{options}\n"
-        f"classifiers evaluate --labels LABELS --classifier THIS_DIRECTORY --folds {folds}\n"
+        "classifiers evaluate --labels LABELS --classifier THIS_DIRECTORY --out-of-fold\n"
         f"classifiers robustness --labels LABELS --classifier THIS_DIRECTORY --folds {folds}\n```\n\n"
         "The first makes this directory and this card from the same labels, to the byte; the others print its figures."
     )

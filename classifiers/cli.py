@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from classifiers.assignment import Annotation
 from classifiers.cascade_settings import Making
 from classifiers.cli_encoders import distill
+from classifiers.cli_evaluate import evaluate
 from classifiers.cli_robustness import robustness
 from classifiers.cli_suggest import suggest
 from classifiers.compare_settings import CompareSettings
@@ -158,51 +159,7 @@ def train(
     command.emit(result, retraining.summary(result, replaces), json)
 
 
-@app.command
-def evaluate(
-    *,
-    labels: str,
-    classifier: Path | None = None,
-    folds: int | None = None,
-    unlabelled: str | None = None,
-    threads: int = 1,
-    json: Flag = False,
-) -> None:
-    """Measure a classifier on graded texts that it was not trained on, or cross-validate its recipe.
-
-    Example: classifiers evaluate --labels labels.jsonl.gz --folds 5
-
-    Parameters
-    ----------
-    labels
-        Labels table, JSONL or Parquet: id, text, score 0 to 5.
-    classifier
-        Classifier directory; without it, the default that ships.
-    folds
-        Train the classifier's recipe anew on all folds but one and score that one, for each of so many folds.
-    unlabelled
-        With --folds: what classifiers train was given under this name.
-    threads
-        Folds or batches that are computed at a time; no figure depends on it.
-    json
-        Print one JSON document.
-    """
-    from classifiers import training
-    from classifiers.labels import read_labels
-    from classifiers.model import EducationalClassifier
-
-    loaded = EducationalClassifier.load(classifier)
-    graded = read_labels(labels)
-    test = graded if folds else loaded.unseen(graded)
-    with command.progress(training.work(loaded.recipe, len(test), folds), " texts", "evaluate") as bar:
-        if folds:
-            texts = training.read_texts(unlabelled)
-            unseen = training.cross_validated(loaded, test, folds, texts, threads=threads, advance=bar.update)
-            figures = {"folds": folds} | unseen.report(test)
-        else:
-            figures = training.measured(loaded, test, threads=threads, advance=bar.update)
-    figures |= {"classifier": loaded.digest, "in_training_set": len(graded) - len(test)}
-    command.emit(figures, training.summary(figures), json)
+app.command(evaluate)
 
 
 @app.command

@@ -81,7 +81,7 @@ class EducationalClassifier:
     heads: tuple[Arrays, ...]  # one a part
     static: StaticEncoder | None = None
     adapters: Mapping[str, tuple[NDArray[Any], NDArray[Any]]] = field(default_factory=dict)
-    training_set: Arrays = field(default_factory=dict)  # fingerprints of the ids and the texts it was trained on
+    training_set: Arrays = field(default_factory=dict)  # what it was trained on, by fingerprint, and out-of-fold scores
     cascade: Cascade | None = None  # a first stage, and how far it can be trusted; no part in ``score``
     about: Mapping[str, Any] = field(default_factory=dict)  # recipe, labels, figures: said, never read by the scoring
 
@@ -194,7 +194,8 @@ class EducationalClassifier:
         if not new.any():
             raise InputError(
                 f"the classifier was trained on all {len(labels)} of these documents, so figures on them would only "
-                "measure its memory: name labels it has not seen, or use --folds 5 to cross-validate its recipe"
+                "measure its memory: name labels it has not seen, or use --out-of-fold for what its cross-validation "
+                "says of them, or --folds 5 to cross-validate its recipe anew"
             )
         return labels.take(new)
 

@@ -26,8 +26,9 @@ from common.errors import InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from classifiers.out_of_fold import OutOfFold
     from classifiers.recipe import Recipe
-    from classifiers.training import Ingredients, OutOfFold
+    from classifiers.training import Ingredients
 
 
 @dataclass(frozen=True)

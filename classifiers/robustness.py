@@ -31,7 +31,7 @@ from common.errors import InputError, SettingsError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from classifiers.training import OutOfFold
+    from classifiers.out_of_fold import OutOfFold
 
     Scores = NDArray[np.float64]
 

@@ -22,6 +22,7 @@ from classifiers.finetune import Tuned
 from classifiers.labels import Labels, folds
 from classifiers.metrics import full_report
 from classifiers.model import Description, EducationalClassifier, read_features, sum_of_parts, training_set
+from classifiers.out_of_fold import OutOfFold
 from classifiers.recipe import STATIC, Recipe, layer_name
 from classifiers.rubric import RUBRIC_SHA256
 from classifiers.static import StaticEncoder, StaticModel, Tokens
@@ -35,21 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from classifiers.model import Arrays
-
-
-@dataclass(frozen=True)
-class OutOfFold:
-    """Scores of documents by models that had not seen them."""
-
-    raw: NDArray[np.float64]  # n
-    scores: NDArray[np.float32]  # calibrated on the other folds, n
-    probabilities: NDArray[np.float32]  # n, 5
-    fold: NDArray[np.int64]  # that each document stands in, n
-    judges: tuple[EducationalClassifier, ...]  # the classifier that scored each fold
-
-    def report(self, labels: Labels) -> dict[str, Any]:
-        """Figures with intervals; see :func:`classifiers.metrics.full_report`."""
-        return full_report(self.scores, labels, self.probabilities)
 
 
 @dataclass(frozen=True)
@@ -199,7 +185,7 @@ def train(
         fitted = fit(ingredients, labels, np.arange(len(labels)), recipe.seed, advance=advance)
     classifier = replace(
         _classifier(ingredients, fitted, fit_calibration(unseen.raw, labels.scores)),
-        training_set=training_set(labels),
+        training_set=training_set(labels) | unseen.arrays(labels),
         about={
             "recipe": recipe.model_dump(mode="json"),
             "labels": {

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from benchmarks.classifiers import main
-from benchmarks.classifiers_ours import default_scores, screen
-from benchmarks.classifiers_peers import FOLDS, Embedded, FastText, Trial, Words, load_fasttext, ridge, taught, unseen
+from benchmarks.classifiers_ours import default_unseen, screen
+from benchmarks.classifiers_peers import Embedded, FastText, Trial, Words, load_fasttext, ridge, taught, unseen
 from benchmarks.classifiers_speed import Contender, Speed, measure
 from classifiers import heads
 from classifiers.calibration import fit_calibration
-from classifiers.labels import gather
+from classifiers.labels import folds, gather, read_labels
+from classifiers.training import prepare, train
 from classifiers.windows import Window
 from common.errors import InputError
 from tests.classifiers.cascades import small_cascade
@@ -30,7 +31,7 @@ def small_fasttext(monkeypatch):
 
 def trial(change=()):
     further = gather(grading(number) for number in range(200, 260))
-    made = Trial.of(small_labels(), further)
+    made = Trial.of(small_labels(), further, lambda labels: folds(labels, 5))
     made.labels.scores[list(change)] = 5 - made.labels.scores[list(change)]
     return made
 
@@ -46,11 +47,11 @@ def test_nothing_that_is_near_a_tested_window_is_learned_from_not_even_along_a_c
     near = [" ".join(words[start : start + 40]) for start in (0, 10, 20)]  # the first and the last share 20 of 40 words
     tested = gather([*(grading(n) for n in range(60)), {"id": "a", "text": near[0], "score": 3}])
     further = gather({"id": name, "text": text, "score": 3} for name, text in zip("bc", near[1:], strict=True))
-    made = Trial.of(tested, further)
+    made = Trial.of(tested, further, lambda labels: folds(labels, 5))
     place = made.labels.ids.index
     assert made.groups[place("a")] == made.groups[place("b")] == made.groups[place("c")]
     number = int(made.fold[place("a")])
-    for fold in range(FOLDS):
+    for fold in made.turns:
         learned = set(made.learned_from(fold).tolist())
         assert learned.isdisjoint(np.flatnonzero(made.fold == fold).tolist())
         assert ({place("b"), place("c")} <= learned) == (fold != number)
@@ -88,7 +89,7 @@ def test_the_setting_that_ranks_best_is_chosen_and_the_tested_fold_has_no_say():
             return model * rows
 
     _, chosen = unseen(Sign(), trial())
-    assert chosen == dict.fromkeys(range(FOLDS), 1)
+    assert chosen == dict.fromkeys(range(5), 1)
 
 
 def test_saved_peers_score_texts_as_they_did(tmp_path, small_fasttext):
@@ -112,16 +113,11 @@ def test_the_ridge_of_the_grid_is_the_head_ridge_at_its_own_penalty():
         assert ours[name] == pytest.approx(array, abs=1e-5), name
 
 
-def test_out_of_fold_scores_are_made_once_and_refused_for_other_labels(trained, tmp_path):
-    classifier, kept = trained[0], tmp_path / "scores.npz"
-    made = default_scores(classifier, trial(), kept, lambda: np.arange(120.0))
-    assert default_scores(classifier, trial(), kept, pytest.fail).tolist() == made.tolist()
-    with pytest.raises(InputError, match="other labels or folds"):
-        default_scores(classifier, trial([3]), kept, pytest.fail)
-    kept.write_bytes(b"")
-    np.savez(kept.open("wb"), raw=made, trial=np.array(trial().digest), recipe=np.array("x"))
-    with pytest.raises(InputError, match="another recipe"):
-        default_scores(classifier, trial(), kept, pytest.fail)
+def test_the_default_has_to_know_every_window(trained):
+    classifier, unseen = trained
+    assert default_unseen(classifier, small_labels()).fold.tolist() == unseen.fold.tolist()
+    with pytest.raises(InputError, match="trained on 120 of these 180 windows"):
+        default_unseen(classifier, trial().labels)
 
 
 def test_a_cascade_takes_the_full_score_where_it_asks_and_its_own_elsewhere():
@@ -178,16 +174,17 @@ def test_the_command_measures_every_system_and_writes_the_page(
     """Everything once, on a small world, with a classifier that has a first stage."""
     monkeypatch.setattr("benchmarks.classifiers.measure", in_this_process)
     monkeypatch.setattr("classifiers.metrics.RESAMPLES", 40)
-    classifier = replace(trained[0], cascade=small_cascade(2500))
-    classifier.save(tmp_path / "ours")
     further = tmp_path / "further.jsonl"
     further.write_text("".join(json.dumps(grading(number)) + "\n" for number in range(200, 260)))
+    labels = read_labels([labels_file, further])
+    classifier, _ = train(prepare(trained[0].recipe, labels), labels)
+    replace(classifier, cascade=small_cascade(2500)).save(tmp_path / "ours")
     pool = tmp_path / "pool.jsonl"
     texts = [text_of_grade(number % 6, 300 + number) for number in range(500)]
     pool.write_text("".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(texts)))
     words = f"--labels {labels_file} --extend {further} --pool {pool} --classifier {tmp_path / 'ours'}"
     words += " --windows 20 --repeats 2"
-    words += f" --page {tmp_path / 'page.md'} --out-of-fold {tmp_path / 'scores.npz'}"
+    words += f" --page {tmp_path / 'page.md'}"
     main(words.split())
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert [row["key"] for row in rows] == ["peer"] * 6 + ["default", "cascade"]
