@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 _GLOB_SIGNS = "*?["
+_WEB = ("http://", "https://")
 
 
 def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = SUFFIXES) -> list[str]:
@@ -32,9 +33,14 @@ def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = 
     listed = [source] if isinstance(source, str | Path) else list(source)
     found: set[str] = set()
     for item in map(str, listed):
-        filesystem, path = url_to_fs(item)
+        try:
+            filesystem, path = url_to_fs(item)
+        except (ImportError, ValueError) as error:  # fsspec, of a kind of URL it does not know or has no client for
+            raise InputError(f"{item}: {error}") from error
         if any(sign in item for sign in _GLOB_SIGNS):
             matches = [n for n in filesystem.glob(path) if not Path(n).name.startswith(".") and not filesystem.isdir(n)]
+        elif item.startswith(_WEB) and item.endswith(tuple(suffixes)) and filesystem.exists(path):
+            matches = [path]  # to ask whether it is a folder would download it and look for links
         elif filesystem.isdir(path):
             matches = [name for name in filesystem.find(path) if _is_document_file(name, path, suffixes)]
         elif filesystem.exists(path):

@@ -12,6 +12,7 @@ from common import documents
 from common.errors import InputError
 from common.files import read_json, write_json
 from filters.records import Record
+from filters.saved import only_tables
 
 FORMATS = {
     "warc": ("", "gz", "zst"),
@@ -20,7 +21,10 @@ FORMATS = {
     "ndjson": ("", "gz", "zst"),
     "json": ("", "gz", "zst"),
     "parquet": ("",),
+    "arrow": ("",),
 }
+_VERSIONS = ("ETag", "etag", "Content-MD5", "md5Hash", "blob_id", "created", "LastModified", "Last-Modified", "mtime")
+"""What the stores that fsspec knows call the version of a file."""
 SUFFIXES = tuple(f".{name}{'.' if packed else ''}{packed}" for name, packings in FORMATS.items() for packed in packings)
 
 
@@ -55,7 +59,7 @@ def input_files(source: str | Sequence[str]) -> list[InputFile]:
     Raises:
         InputError: if there is none, or one is of a kind that holds no documents.
     """
-    paths = documents.expand(source, suffixes=SUFFIXES)
+    paths = only_tables(documents.expand(source, suffixes=SUFFIXES))
     for path in paths:
         if _kind(path).startswith("wat"):
             raise InputError(
@@ -81,6 +85,7 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
         InputError: if the file cannot be read at all, or is not as long as it was when the job began.
     """
     from filters.rows import read_jsonl, read_parquet
+    from filters.saved import read_arrow
     from filters.warc import read_warc
 
     with _open(file.path) as raw:
@@ -91,6 +96,8 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
         raw.seek(0)
         if file.format == "parquet":
             records = read_parquet(raw, max_bytes, file.path, start)
+        elif file.format == "arrow":
+            records = read_arrow(raw, max_bytes, file.path)
         elif file.format in ("warc", "wet"):
             records = read_warc(raw, file.compression, max_bytes, file.path, start)
         else:
@@ -162,16 +169,29 @@ def _open(path: str) -> BinaryIO:
 
 
 def _size(path: str) -> int:
+    info = _info(path)
+    if info["size"] is None or info.get("partial") is False:
+        raise InputError(f"the server of {path} sends files only whole, not in parts; download it first")
+    return int(info["size"])
+
+
+def _info(path: str) -> dict[str, Any]:
     from fsspec.core import url_to_fs
 
     filesystem, inner = url_to_fs(path)
-    return int(filesystem.size(inner))
+    try:
+        info: dict[str, Any] = filesystem.info(inner)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    return info
 
 
 def _state(file: InputFile) -> list[int | str] | None:
     """What changes when a file is written again; None where the file system cannot say."""
     if "://" in file.path:
-        return None
+        info = _info(file.path)
+        versions = [f"{name} {info[name]}" for name in _VERSIONS if info.get(name)]
+        return [file.size, *versions] if versions else None
     status = Path(file.path).stat()
     return [status.st_size, status.st_mtime_ns, status.st_ino]
 
@@ -180,7 +200,10 @@ def _sha256(path: str) -> str:
     import hashlib
 
     total = hashlib.sha256()
-    with _open(path) as stream:
-        while piece := stream.read(1 << 20):
-            total.update(piece)
+    try:
+        with _open(path) as stream:
+            while piece := stream.read(1 << 20):
+                total.update(piece)
+    except ValueError as error:  # fsspec: the server sent more than the part that it was asked for
+        raise InputError(f"cannot read {path} in parts ({error}); download it first") from error
     return total.hexdigest()

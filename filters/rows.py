@@ -16,7 +16,7 @@ from filters.verdict import Rejection
 
 _JSON_BYTES_PER_BYTE = 3  # é may be written \u00e9; a longer line would cost memory without holding a text
 _BATCH_ROWS, _BATCH_BYTES = 256, 32 << 20
-_COLUMNS = ("id", "url", "text")
+COLUMNS = ("id", "url", "text")
 
 
 def read_jsonl(raw: BinaryIO, compression: str, max_bytes: int) -> Iterator[Record]:
@@ -61,7 +61,7 @@ def read_parquet(raw: BinaryIO, max_bytes: int, name: str, start: int = 0) -> It
     has = file.schema_arrow.names
     if "text" not in has:
         raise InputError(f"{name} has no column 'text'; it has {', '.join(has)}")
-    columns = [column for column in _COLUMNS if column in has]
+    columns = [column for column in COLUMNS if column in has]
     end = 0
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
@@ -71,7 +71,7 @@ def read_parquet(raw: BinaryIO, max_bytes: int, name: str, start: int = 0) -> It
         try:
             for batch in file.iter_batches(_batch_rows(group), row_groups=[number], columns=columns):
                 for place in range(min(len(batch), end - row)):
-                    yield _from_batch(batch, place, row, max_bytes)
+                    yield from_batch(batch, place, row, max_bytes)
                     row += 1
         except (OSError, pa.ArrowException) as error:
             damage = _said(error)
@@ -87,7 +87,8 @@ def _batch_rows(group: Any) -> int:
     return min(_BATCH_ROWS, max(1, _BATCH_BYTES * int(group.num_rows) // max(1, largest)))
 
 
-def _from_batch(batch: Any, place: int, row: int, max_bytes: int) -> Record:
+def from_batch(batch: Any, place: int, row: int, max_bytes: int) -> Record:
+    """The document in one place of a batch of a table."""
     try:
         values = {name: column[place].as_py() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
         return _from_row(values, row, max_bytes)
@@ -110,7 +111,7 @@ def _from_line(line: bytes, row: int, max_bytes: int) -> Record:
 
 
 def _from_row(values: dict[str, Any], row: int, max_bytes: int) -> Record:
-    own_id, url, text = (values.get(name) for name in _COLUMNS)
+    own_id, url, text = (values.get(name) for name in COLUMNS)
     own_id = str(own_id) if isinstance(own_id, str | int) else None
     url = url if isinstance(url, str) else None
     if not isinstance(text, str):

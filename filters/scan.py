@@ -30,7 +30,7 @@ DOCUMENTS = "documents.parquet"
 _GROUP_ROWS = 1000
 _GROUP_BYTES = 32 << 20
 _SOURCES = (
-    *("scan.py", "streams.py", "http.py", "warc.py", "rows.py", "inputs.py", "records.py"),
+    *("scan.py", "streams.py", "http.py", "warc.py", "rows.py", "saved.py", "inputs.py", "records.py"),
     *("extract.py", "blocks.py", "block_features.py", "clutter.py", "clutter.safetensors"),
     *("language.py", "words.py", "english.py", "rules/*.py", "urls.py", "lists.py"),
     *("personal_data.py", "digits.py"),
