@@ -11,6 +11,7 @@ from classifiers.cascade_settings import Promise
 from common.errors import SettingsError
 from common.settings import Settings
 from filters.contamination.settings import Decontaminate
+from filters.executors.settings import Executor, Local
 from filters.personal_data import PersonalData
 from filters.quotas import Quotas
 
@@ -63,13 +64,6 @@ class Cascade(Promise):
     )
 
 
-class Executor(Settings):
-    """Who does the work. It takes no part in the result."""
-
-    kind: Literal["local"] = Field(default="local", description="processes of this machine")
-    workers: PositiveInt = Field(default=1, description="processes at a time")
-
-
 class Limits(Settings):
     """What one document may cost, so that none can stall or exhaust a worker."""
 
@@ -115,7 +109,7 @@ class Job(Settings):
     when_short: Literal["refuse", "keep_all"] = Field(
         "refuse", description="where a budget or quota is more than there is: stop, or keep what there is and say so"
     )
-    executor: Executor = Executor()
+    executor: Executor = Local()
     max_lost_fraction: float = Field(0.01, ge=0, le=1, description="of all documents; more losses stop the job")
     limits: Limits = Limits()
 
