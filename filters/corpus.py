@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.errors import InputError, SettingsError
-from common.files import MANIFEST, file_entries, read_json, read_manifest, write_json
+from common.files import MANIFEST, TEMPORARY_PREFIX, file_entries, read_json, read_manifest, write_json
 from filters.personal_data import masked_type
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ CONTAMINATION = "contamination.parquet"
 WORK = ".work"
 KEPT, DROPPED = "kept.parquet", "dropped.parquet"
 _OURS = {WORK, ".lock", MANIFEST, REPORT, CONTAMINATION, "dropped"}
+_PART = re.compile(r"(dropped/)?part-\d+\.parquet")
 _OF_A_BUDGET = re.compile(r"\d+[KMBT]?")
 """Folders of corpora that jobs with several budgets left there: another job lets them be."""
 
@@ -187,16 +188,21 @@ def check_output(output: Path) -> None:
     """
     if output.exists() and not output.is_dir():
         raise SettingsError(f"output {output} is a file; name a folder")
-    strangers = [
-        entry.name
-        for entry in sorted(output.iterdir() if output.is_dir() else ())
-        if entry.name not in _OURS
-        and not entry.match("part-*.parquet")
-        and not entry.name.startswith(".unfinished-")
-        and not (entry.is_dir() and _OF_A_BUDGET.fullmatch(entry.name))
-    ]
+    names = sorted(entry.name for entry in output.iterdir()) if output.is_dir() else []
+    strangers = [name for name in names if not is_ours(name)]
     if strangers:
         raise SettingsError(f"output {output} holds {strangers[0]!r}, which is not part of a corpus; name a new folder")
+
+
+def is_ours(name: str) -> bool:
+    """Whether a name at the top of an output folder is one that corpora leave there."""
+    known = name in _OURS or is_part(name) or name.startswith(TEMPORARY_PREFIX)
+    return known or _OF_A_BUDGET.fullmatch(name) is not None
+
+
+def is_part(name: str) -> bool:
+    """Whether a name below a corpus directory is one of its tables."""
+    return _PART.fullmatch(name) is not None
 
 
 def count_rows(path: Path) -> int:

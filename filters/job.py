@@ -78,7 +78,10 @@ class Job(Settings):
     input: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         min_length=1, description="a file, folder, glob or URL of WARC, WET, JSONL or Parquet, or a list of them"
     )
-    output: str = Field(min_length=1, description="the corpus directory to write")
+    output: str = Field(min_length=1, description="the corpus directory to write; with work: also a URL")
+    work: str | None = Field(
+        None, min_length=1, description="folder to work in, where output is an object store; null: the output itself"
+    )
     extract: Literal["resiliparse", "trafilatura", "auto", "none"] = Field(
         "resiliparse",
         description="how text is taken from HTML: resiliparse is fast, trafilatura precise, auto precise and nearly as "
@@ -124,6 +127,14 @@ class Job(Settings):
     @model_validator(mode="after")
     def _complete(self) -> Self:
         self._check_budget()
+        if "://" in (self.work or self.output):
+            name = "work" if self.work else "output"
+            raise ValueError(
+                f"{name} {self.work or self.output!r} is no folder: set work to a folder of this machine, or one that "
+                "all nodes of the executor share; the corpus is made there and then copied to output"
+            )
+        if self.work == self.output:
+            raise ValueError(f"work and output are the same folder, {self.output!r}; leave work out")
         names = [name for entry in self.rules for name in entry]
         if len(names) != len(self.rules):
             raise ValueError("each entry of rules is one name, or one {name: {bound: value}}")
@@ -159,6 +170,10 @@ class Job(Settings):
             for tokens in self.budgets
         )
 
+    def placed(self) -> Job:
+        """The same job with its corpora where they are made: in ``work`` if there is one."""
+        return self if self.work is None else self.model_copy(update={"output": self.work, "work": None})
+
     def resolved(self) -> Job:
         """The same job with every bound of every rule set written out.
 
@@ -182,7 +197,7 @@ class Job(Settings):
 
     def corpus_settings(self) -> Mapping[str, Any]:
         """What decides the corpus: all but where it lies, where its input lies and who does the work."""
-        places = ("input", "output", "executor", "classifier", "budgets")
+        places = ("input", "output", "work", "executor", "classifier", "budgets")
         return self.model_dump(exclude=dict.fromkeys(places, True) | {"decontaminate": {"evals"}}, mode="json")
 
 

@@ -33,6 +33,7 @@ from filters.pool import Pool
 from filters.program import sources
 from filters.quotas import group_rows
 from filters.records import LOST
+from filters.remote import Target
 from filters.selection import check_supply, supply
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def run_all(job: Job) -> dict[str, Mapping[str, Any]]:
         SettingsError: if a budget is larger than the pool, or nothing is kept.
         BusyError: if another job works on the same output.
     """
-    job, output = job.resolved(), Path(job.output)
+    targets = _targets(job)
+    job = job.resolved().placed()
+    output = Path(job.output)
     files = input_files(job.input)
     _check_quotas(job, files)
     scorer_digest = educational.load_scorer(job.classifier).digest
@@ -100,25 +103,31 @@ def run_all(job: Job) -> dict[str, Mapping[str, Any]]:
         missing = [one for one in corpora if not corpus.is_finished(Path(one.job.output), one.key)]
         if missing:
             _make(prepared, missing, output / WORK)
-        return {one.job.output: read_manifest(one.job.output) for one in corpora}
+        for folder, target in targets.items():
+            target.publish(Path(folder), journals=output / WORK / "published")
+        places = {folder: target.url for folder, target in targets.items()}
+        return {places.get(one.job.output, one.job.output): read_manifest(one.job.output) for one in corpora}
 
 
 def preview(job: Job) -> dict[str, Any]:
     """What a run would do, without writing anything; raises as :func:`run` does before its first stage."""
     from filters.executors import is_done
 
-    job, output = job.resolved(), Path(job.output)
+    place, targets = job.output, _targets(job)
+    job = job.resolved().placed()
+    output = Path(job.output)
     files = input_files(job.input)
     _check_quotas(job, files)
     corpus.check_output(output)
     prepared = prepare(job, files, educational.load_scorer(job.classifier).digest, None)
     corpora = _each(prepared)
     return {
-        "output": job.output,
+        "output": place,
         "files": len(files),
         "bytes": sum(file.size for file in files),
         "scanned": sum(is_done(output / WORK / "scan", unit) for unit in prepared.scans),
-        "finished": all(corpus.is_finished(Path(one.job.output), one.key) for one in corpora),
+        "finished": all(corpus.is_finished(Path(one.job.output), one.key) for one in corpora)
+        and all(target.holds(Path(folder)) for folder, target in targets.items()),
         "key": ", ".join(one.key for one in corpora),
     }
 
@@ -143,6 +152,21 @@ def prepare(job: Job, files: Sequence[InputFile], scorer_digest: str, remembered
 def _each(prepared: Prepared) -> list[Prepared]:
     """The same for each corpus of the job."""
     return [replace(prepared, job=job) for job in prepared.job.corpora()]
+
+
+def _targets(job: Job) -> dict[str, Target]:
+    """Where each corpus is copied to, by the folder in which it is made; none if they are made in their places.
+
+    Raises:
+        SettingsError: if something else is there.
+    """
+    if job.work is None:
+        return {}
+    made, final = job.placed().corpora(), job.corpora()
+    targets = {one.output: Target(other.output) for one, other in zip(made, final, strict=True)}
+    for target in targets.values():
+        target.check()
+    return targets
 
 
 def _check_quotas(job: Job, files: Sequence[InputFile]) -> None:
