@@ -74,7 +74,10 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = Non
 
 
 def progress(total: float | None, unit: str, description: str, initial: float = 0) -> tqdm[Any]:
-    """A progress bar on stderr with rate and time left; off a terminal it writes a line every ten seconds."""
+    """A progress bar on stderr with rate and time left; off a terminal it writes a line every ten seconds.
+
+    Where there is nothing to do there is no bar.
+    """
     from tqdm import tqdm
 
     on_terminal = sys.stderr.isatty()
@@ -88,6 +91,7 @@ def progress(total: float | None, unit: str, description: str, initial: float = 
         mininterval=0.1 if on_terminal else 10,
         maxinterval=10,
         dynamic_ncols=on_terminal,
+        disable=total == 0,
     )
 
 

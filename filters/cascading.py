@@ -100,6 +100,10 @@ class Store:
             values[texts.rows[inside]] = part[inside]
         return values
 
+    def folders(self) -> list[Path]:
+        """The folders of all scores of these documents that there are."""
+        return [folder for key, lots in self._lots().items() if key in self._keys for folder in lots]
+
     def _lots(self) -> dict[str, list[Path]]:
         """The folders there are, by the key of their file."""
         found: dict[str, list[Path]] = {}

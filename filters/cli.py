@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from common import command
+from filters.plan_settings import Planning
 
 if TYPE_CHECKING:
     from filters.job import Job
@@ -20,6 +21,7 @@ app = App(
 )
 
 _SHOWN_COPIES = 10
+PLANNING_DEFAULTS = Planning()
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -55,6 +57,7 @@ def run(
         Print one JSON document.
     """
     from filters import stages
+    from filters.outcome import outcome_text
     from filters.report import funnel_rows
 
     described = _described(job, output, budget_tokens, workers)
@@ -63,11 +66,50 @@ def run(
         command.emit(preview, command.table([preview]), json)
         return
     manifests = stages.run_all(described)
-    text = "\n\n".join(
-        f"{command.table(funnel_rows(manifest))}\n\n{_summary(manifest, folder)}"
-        for folder, manifest in manifests.items()
-    )
-    command.emit({"corpora": manifests} if described.budgets else manifests[described.output], text, json)
+    texts = []
+    for place, manifest in manifests.items():
+        planned = outcome_text(Path(described.places()[place]), manifest)
+        texts.append(f"{command.table(funnel_rows(manifest))}\n\n{_summary(manifest, place)}{planned}")
+    command.emit({"corpora": manifests} if described.budgets else manifests[described.output], "\n\n".join(texts), json)
+
+
+@app.command
+def plan(
+    job: Path,
+    *,
+    planning: Annotated[Planning, Parameter(name="*")] = PLANNING_DEFAULTS,
+    output: str | None = None,
+    budget_tokens: int | None = None,
+    workers: int | None = None,
+    json: Flag = False,
+) -> None:
+    """Predict what a job will keep, take and cost, from a random sample that goes through its own steps.
+
+    Example: filters plan job.yaml --workers 64 --price-core-hour 0.04 --price-tb-month 20
+
+    Every figure comes with a 95% interval. The plan is kept as OUTPUT/plan.json, and filters run sets it beside what
+    it found. Hours are CPU hours of this machine.
+
+    Parameters
+    ----------
+    job
+        The job, a YAML file.
+    output
+        Corpus directory, instead of the job's.
+    budget_tokens
+        Tokens to keep at most, instead of the job's budget_tokens or budgets.
+    workers
+        Processes at a time, instead of the job's: the hours on the clock are for so many cores.
+    json
+        Print one JSON document.
+    """
+    from filters.outcome import plan_text
+    from filters.plan import make_plans
+
+    described = _described(job, output, budget_tokens, workers)
+    plans = make_plans(described, planning)
+    text = "\n\n".join(f"{folder}\n{plan_text(made)}" for folder, made in plans.items())
+    command.emit({"plans": plans} if described.budgets else plans[described.output], text, json)
 
 
 @app.command

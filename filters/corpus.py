@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
 KIND = "corpus"
 REPORT = "report.html"
+PLAN = "plan.json"
+"""What ``filters plan`` predicted; no part of the corpus, so the manifest does not list it."""
 CONTAMINATION = "contamination.parquet"
 """Eval items that stand in documents, where a job looks for them; made with the decisions."""
 WORK = ".work"
 KEPT, DROPPED = "kept.parquet", "dropped.parquet"
-_OURS = {WORK, ".lock", MANIFEST, REPORT, CONTAMINATION, "dropped"}
+_OURS = {WORK, ".lock", MANIFEST, REPORT, PLAN, CONTAMINATION, "dropped"}
 _PART = re.compile(r"(dropped/)?part-\d+\.parquet")
 _OF_A_BUDGET = re.compile(r"\d+[KMBT]?")
 """Folders of corpora that jobs with several budgets left there: another job lets them be."""
@@ -203,6 +205,12 @@ def is_ours(name: str) -> bool:
 def is_part(name: str) -> bool:
     """Whether a name below a corpus directory is one of its tables."""
     return _PART.fullmatch(name) is not None
+
+
+def work_folder(output: Path) -> Path:
+    """The work folder of a corpus: of a job with several budgets it lies above; maybe there is none any more."""
+    own = output / WORK
+    return own if own.is_dir() else output.resolve().parent / WORK
 
 
 def count_rows(path: Path) -> int:

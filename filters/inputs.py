@@ -84,28 +84,39 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
     Raises:
         InputError: if the file cannot be read at all, or is not as long as it was when the job began.
     """
+    with open_input(file) as raw:
+        for record in records_of(raw, file, max_bytes, start):
+            if record.offset >= start:
+                yield record
+            consumed(min(raw.tell(), file.size))
+
+
+def records_of(raw: BinaryIO, file: InputFile, max_bytes: int, start: int = 0) -> Iterator[Record]:
+    """The records of an open file, by the reader of its format; ``start`` as in :func:`read_records`, but for JSONL."""
     from filters.rows import read_jsonl, read_parquet
     from filters.saved import read_arrow
     from filters.warc import read_warc
 
-    with _open(file.path) as raw:
-        if (size := raw.seek(0, 2)) != file.size:
-            raise InputError(
-                f"{file.path} had {file.size:,} bytes when the job began and has {size:,} now; run it again"
-            )
-        raw.seek(0)
-        if file.format == "parquet":
-            records = read_parquet(raw, max_bytes, file.path, start)
-        elif file.format == "arrow":
-            records = read_arrow(raw, max_bytes, file.path)
-        elif file.format in ("warc", "wet"):
-            records = read_warc(raw, file.compression, max_bytes, file.path, start)
-        else:
-            records = read_jsonl(raw, file.compression, max_bytes)
-        for record in records:
-            if record.offset >= start:
-                yield record
-            consumed(min(raw.tell(), file.size))
+    if file.format == "parquet":
+        return read_parquet(raw, max_bytes, file.path, start)
+    if file.format == "arrow":
+        return read_arrow(raw, max_bytes, file.path)
+    if file.format in ("warc", "wet"):
+        return read_warc(raw, file.compression, max_bytes, file.path, start)
+    return read_jsonl(raw, file.compression, max_bytes)
+
+
+def open_input(file: InputFile) -> BinaryIO:
+    """The file at its beginning.
+
+    Raises:
+        InputError: if it cannot be read, or is not as long as it was when the job began.
+    """
+    raw = _open(file.path)
+    if (size := raw.seek(0, 2)) != file.size:
+        raise InputError(f"{file.path} had {file.size:,} bytes when the job began and has {size:,} now; run it again")
+    raw.seek(0)
+    return raw
 
 
 def digests(files: Sequence[InputFile], remembered: Path | None, progress: Callable[[int], object]) -> list[str]:
@@ -116,7 +127,7 @@ def digests(files: Sequence[InputFile], remembered: Path | None, progress: Calla
     known: dict[str, Any] = read_json(remembered) if remembered and remembered.exists() else {}
     current, found = {}, []
     for file in files:
-        state = _state(file)
+        state = state_of(file)
         place = file.path if "://" in file.path else posixpath.abspath(file.path)
         entry = known.get(place)
         if state is None or entry is None or entry["state"] != state:
@@ -186,7 +197,7 @@ def _info(path: str) -> dict[str, Any]:
     return info
 
 
-def _state(file: InputFile) -> list[int | str] | None:
+def state_of(file: InputFile) -> list[int | str] | None:
     """What changes when a file is written again; None where the file system cannot say."""
     if "://" in file.path:
         info = _info(file.path)

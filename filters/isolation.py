@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
@@ -47,6 +48,8 @@ class Isolated(Generic[Argument, Result]):
         function: it is called in a fork of this process, so it needs no pickling; its arguments and results do.
         seconds: CPU time of one call.
         memory_bytes: address space of the child beyond what this process holds when the child begins.
+    Attributes:
+        cpu_seconds: what the calls have used so far, without the beginning of the child.
     """
 
     def __init__(self, function: Callable[[Argument], Result], seconds: float, memory_bytes: int) -> None:
@@ -55,6 +58,7 @@ class Isolated(Generic[Argument, Result]):
         self._memory_bytes = memory_bytes
         self._child: Any = None
         self._pipe: Any = None
+        self.cpu_seconds = 0.0
 
     def __call__(self, argument: Argument) -> Result:
         """The function's result.
@@ -70,9 +74,10 @@ class Isolated(Generic[Argument, Result]):
             if not self._pipe.poll(self._seconds * _CLOCK_PER_CPU_SECOND):
                 self.close()
                 raise TooSlowError
-            outcome, failure = self._pipe.recv()
+            outcome, failure, used = self._pipe.recv()
         except (EOFError, ConnectionError):
             raise self._autopsy() from None
+        self.cpu_seconds += used
         if failure == _OUT_OF_MEMORY:
             self.close()  # what is left of its memory may be in pieces
             raise TooMuchMemoryError
@@ -108,6 +113,7 @@ class Isolated(Generic[Argument, Result]):
         _limit_memory(self._memory_bytes)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGPROF, signal.SIG_DFL)  # by default it ends the process
+        before = time.process_time()
         while True:
             try:
                 argument = pipe.recv()
@@ -122,13 +128,16 @@ class Isolated(Generic[Argument, Result]):
             except Exception as error:  # whatever it is, the parent hears of it
                 answer = (None, f"{type(error).__name__}: {error}"[:_MAX_MESSAGE])
             signal.setitimer(signal.ITIMER_PROF, 0)
-            pipe.send(answer)
+            now = time.process_time()
+            pipe.send((*answer, now - before))
+            before = now
 
     def _autopsy(self) -> Exception:
         self._child.join(self._seconds)
         status = self._child.exitcode
         self.close()
         if status == -signal.SIGPROF:
+            self.cpu_seconds += self._seconds
             return TooSlowError()
         if status is not None and status < 0:
             return CrashedError(f"killed by {signal.Signals(-status).name}")

@@ -174,6 +174,10 @@ class Job(Settings):
         """The same job with its corpora where they are made: in ``work`` if there is one."""
         return self if self.work is None else self.model_copy(update={"output": self.work, "work": None})
 
+    def places(self) -> dict[str, str]:
+        """The folder that each corpus is made in, by where it goes."""
+        return {to.output: made.output for to, made in zip(self.corpora(), self.placed().corpora(), strict=True)}
+
     def resolved(self) -> Job:
         """The same job with every bound of every rule set written out.
 

@@ -12,6 +12,7 @@ from filters import funnel
 from filters.clusters import show_clusters
 from filters.corpus import REPORT
 from filters.funnel import HISTOGRAM_BINS, MAX_SCORE, Share, Tally
+from filters.outcome import show_outcome
 from filters.personal_data import PLACEHOLDERS
 from filters.records import LOST
 from filters.throughput import show_throughput
@@ -39,6 +40,7 @@ def write_report(corpus: Path, manifest: Mapping[str, Any], with_throughput: boo
     )
     _funnel(page, manifest)
     _quotas(page, manifest["quotas"])
+    show_outcome(page, corpus, manifest, with_taken=with_throughput)
     _scores(page, tally, threshold)
     _cascade(page, manifest["cascade"])
     _contamination(page, manifest.get("contamination"))

@@ -19,14 +19,24 @@ _BATCH_ROWS, _BATCH_BYTES = 256, 32 << 20
 COLUMNS = ("id", "url", "text")
 
 
-def read_jsonl(raw: BinaryIO, compression: str, max_bytes: int) -> Iterator[Record]:
-    """The rows of a JSONL file in order; ``offset`` is the row's number, from 0."""
+def read_jsonl(
+    raw: BinaryIO, compression: str, max_bytes: int, start: int = 0, stop: int | None = None
+) -> Iterator[Record]:
+    """The rows of a JSONL file in order; ``offset`` is the row's number, from 0.
+
+    Of a file without compression also only the rows that begin in the bytes from ``start`` to ``stop``; numbers then
+    begin with 0 there.
+    """
     stream = MemberStream(raw, compression, begins_record=lambda data: data.lstrip()[:1] == b"{")
+    if start:
+        stream.enter_line(start)
     max_line = _JSON_BYTES_PER_BYTE * max_bytes
     row = -1
     while True:
         row += 1
         stream.begin()
+        if stop is not None and stream.here >= stop:
+            return
         try:
             line, length = stream.line(max_line)
         except Damaged as damage:

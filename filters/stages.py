@@ -31,13 +31,17 @@ from filters.near_duplicates import signature_units
 from filters.personal_data import masked_counts
 from filters.pool import Pool
 from filters.program import sources
-from filters.quotas import group_rows
+from filters.quotas import Groups, group_rows
 from filters.records import LOST
 from filters.remote import Target
 from filters.selection import check_supply, supply
+from filters.spending import SECONDS, record_spending
 
 if TYPE_CHECKING:
-    from filters.executors import Unit
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from filters.executors import Unit, Work
 
 _SUMMARIZED = ("kept_tokens", "unfilled_tokens", "threshold", "ties", "scored", "scored_tokens", "quotas")
 STAGES = ("scan", "sign", "deduplicate", "decontaminate", "screen", "score", "cut", "write")
@@ -86,7 +90,7 @@ def run_all(job: Job) -> dict[str, Mapping[str, Any]]:
         SettingsError: if a budget is larger than the pool, or nothing is kept.
         BusyError: if another job works on the same output.
     """
-    targets = _targets(job)
+    places, targets = job.places(), _targets(job)
     job = job.resolved().placed()
     output = Path(job.output)
     files = input_files(job.input)
@@ -105,8 +109,7 @@ def run_all(job: Job) -> dict[str, Mapping[str, Any]]:
             _make(prepared, missing, output / WORK)
         for folder, target in targets.items():
             target.publish(Path(folder), journals=output / WORK / "published")
-        places = {folder: target.url for folder, target in targets.items()}
-        return {places.get(one.job.output, one.job.output): read_manifest(one.job.output) for one in corpora}
+        return {place: read_manifest(folder) for place, folder in places.items()}
 
 
 def preview(job: Job) -> dict[str, Any]:
@@ -162,8 +165,7 @@ def _targets(job: Job) -> dict[str, Target]:
     """
     if job.work is None:
         return {}
-    made, final = job.placed().corpora(), job.corpora()
-    targets = {one.output: Target(other.output) for one, other in zip(made, final, strict=True)}
+    targets = {folder: Target(place) for place, folder in job.places().items()}
     for target in targets.values():
         target.check()
     return targets
@@ -176,18 +178,42 @@ def _check_quotas(job: Job, files: Sequence[InputFile]) -> None:
         )
 
 
-def _make(prepared: Prepared, corpora: Sequence[Prepared], work: Path) -> None:
-    """Read, deduplicate and score once, and write every corpus; none is written if one of them cannot be."""
+@dataclass(frozen=True)
+class Gathered:
+    """The documents of a job before any is scored.
+
+    Attributes:
+        pool: their columns.
+        copies: which of them are copies.
+        contamination: which of them hold eval items; None if nobody looked.
+        unique: rows that may be kept: neither refused, nor copies, nor dropped for what they hold: bool[n].
+        signed: folders of the signatures.
+        deduplicated: folder of what decided about copies.
+    """
+
+    pool: Pool
+    copies: decisions.Copies
+    contamination: Contamination | None
+    unique: NDArray[np.bool_]
+    signed: Sequence[Path]
+    deduplicated: Path
+
+
+def gather(prepared: Prepared, work: Path, scan_work: Work = scan.scan_file) -> Gathered:
+    """Scan the input and find the copies in it; ``scan_work`` does the units of the scan.
+
+    Raises:
+        InputError: as :func:`check_losses` does, or if nothing is left.
+    """
     import numpy as np
 
     from filters.executors import run_units
-    from filters.report import write_report
 
     job = prepared.job
     run_units(
         work / "scan",
         prepared.scans,
-        scan.scan_file,
+        scan_work,
         job.executor,
         what="scan",
         measure="B",
@@ -199,8 +225,8 @@ def _make(prepared: Prepared, corpora: Sequence[Prepared], work: Path) -> None:
     scan_keys = [unit.key for unit in prepared.scans]
     sign_units = signature_units(pool, job.deduplicate.minhash)
     run_units(work / "sign", sign_units, sign_file, job.executor, what="sign", measure="doc")
-    signatures = [work / "sign" / unit.key for unit in sign_units]
-    deduplicated = decisions.deduplicate(pool, job.deduplicate, scan_keys, signatures, work / "deduplicate")
+    signed = [work / "sign" / unit.key for unit in sign_units]
+    deduplicated = decisions.deduplicate(pool, job.deduplicate, scan_keys, signed, work / "deduplicate")
     copies = decisions.Copies.read(deduplicated, job.deduplicate)
     unique = copies.first == np.arange(len(pool))
 
@@ -209,32 +235,76 @@ def _make(prepared: Prepared, corpora: Sequence[Prepared], work: Path) -> None:
         pool, unique = found.applied(pool), unique & found.stays(len(pool))
         if not unique.any():
             raise InputError("every document that is no copy holds an eval item; look at the settings of decontaminate")
+    return Gathered(pool, copies, found, unique, signed, deduplicated)
 
-    groups = [group_rows(one.job, pool, unique) for one in corpora]
+
+def decide(job: Job, gathered: Gathered, groups: Groups, scores: cascading.Scores, work: Path) -> Path:
+    """Decide about every document; where the decisions lie."""
+    found = gathered.contamination
+    return decisions.decide(
+        gathered.pool,
+        gathered.copies,
+        groups,
+        scores,
+        job,
+        contamination=found,
+        inputs=[gathered.deduplicated.name, found and found.key, scores.key],
+        stage=work / "cut",
+    )
+
+
+def write(job: Job, gathered: Gathered, decided: Sequence[Path], work: Path) -> list[list[Path]]:
+    """Write the kept and the dropped documents of every corpus; the folders of its parts."""
+    from filters.executors import run_units
+
+    units = [_write_units(gathered.pool, folder, gathered.contamination) for folder in decided]
+    every = [unit for one in units for unit in one]
+    run_units(work / "write", every, corpus.write_file, job.executor, what="write", measure="doc")
+    return [[work / "write" / unit.key for unit in one] for one in units]
+
+
+def _make(prepared: Prepared, corpora: Sequence[Prepared], work: Path) -> None:
+    """Read, deduplicate and score once, and write every corpus; none is written if one of them cannot be."""
+    from filters.report import write_report
+
+    gathered = gather(prepared, work)
+    pool = gathered.pool
+    groups = [group_rows(one.job, pool, gathered.unique) for one in corpora]
     for one, parts in zip(corpora, groups, strict=True):  # before the dear stage, not after it
         check_supply(one.job, parts, supply(parts, pool.tokens, None, None))
 
     decided, cascades = [], []
     for one, parts in zip(corpora, groups, strict=True):
         scores = cascading.score(one.job, pool, parts, prepared.scorer_digest, work)
-        inputs = [deduplicated.name, found and found.key, scores.key]
-        stage = work / "cut"
-        decided.append(
-            decisions.decide(pool, copies, parts, scores, one.job, contamination=found, inputs=inputs, stage=stage)
-        )
+        decided.append(decide(one.job, gathered, parts, scores, work))
         cascades.append(scores.cascade)
 
-    write_units = [_write_units(pool, folder, found) for folder in decided]
-    every = [unit for units in write_units for unit in units]
-    run_units(work / "write", every, corpus.write_file, job.executor, what="write", measure="doc")
-    for one, folder, cascade, units in zip(corpora, decided, cascades, write_units, strict=True):
-        output, written = Path(one.job.output), [work / "write" / unit.key for unit in units]
+    written = write(prepared.job, gathered, decided, work)
+    for one, folder, cascade, folders in zip(corpora, decided, cascades, written, strict=True):
+        output = Path(one.job.output)
         manifest = _manifest(one, pool, read_json(folder / decisions.SUMMARY), cascade)
-        manifest["masked"] = masked_counts([part / corpus.KEPT for part in written])
-        corpus.publish(output, written, folder, manifest, functools.partial(write_report, output, manifest))
+        manifest["masked"] = masked_counts([part / corpus.KEPT for part in folders])
+        _record_spending(one, gathered, folders, work)
+        corpus.publish(output, folders, folder, manifest, functools.partial(write_report, output, manifest))
     shutil.rmtree(work / cascading.ASKED, ignore_errors=True)
     _prune(work / "cut", {folder.name for folder in decided})
-    _prune(work / "write", {unit.key for unit in every})
+    _prune(work / "write", {part.name for folders in written for part in folders})
+
+
+def _record_spending(one: Prepared, gathered: Gathered, parts: Sequence[Path], work: Path) -> None:
+    """Keep what all took that a corpus is made of."""
+    job, pool, digest = one.job, gathered.pool, one.scorer_digest
+    screened = cascading.Store(job, pool, digest, work / "screen", educational.screen_file).folders()
+    made = {
+        "scan": pool.files,
+        "sign": gathered.signed,
+        "deduplicate": [gathered.deduplicated],
+        "decontaminate": [path.parent for path in (work / "decontaminate").glob(f"*/{SECONDS}")],
+        "screen": screened,
+        "score": cascading.Store(job, pool, digest, work / "score", educational.score_file).folders(),
+        "write": parts,
+    }
+    record_spending(work, one.key, {step: folders for step, folders in made.items() if folders})
 
 
 def check_losses(pool: Pool, job: Job) -> None:

@@ -157,7 +157,26 @@ class MemberStream:
                 return
             except Damaged:  # the next member is damaged too
                 pass
-        for offset in self._candidates(damaged + 1):
+        self._enter_member(damaged + 1)
+
+    def enter(self, start: int) -> None:
+        """Go to the first record that begins at ``start`` or later, at the beginning of a line or member."""
+        if self._compression:
+            self._enter_member(start)
+            return
+        self.enter_line(start)
+        while (beginning := self.peek(64)) and not self._begins_record(beginning):
+            self.line(0)
+
+    def enter_line(self, start: int) -> None:
+        """In a file without compression, go to the first line that begins at ``start`` or later."""
+        self._go_to(max(0, start - 1))
+        if start:
+            self.line(0)
+
+    def _enter_member(self, start: int) -> None:
+        """Go to the first member from ``start`` on that begins with a record, or to the end of the file."""
+        for offset in self._candidates(start):
             self._go_to(offset)
             try:
                 if self._begins_record(self.peek(64)):

@@ -21,9 +21,7 @@ from filters.spending import SECONDS, seconds_of
 
 def throughput_rows(directory: Path) -> list[dict[str, Any]]:
     """Documents and CPU seconds of every step, of all work that lies in a corpus's work folder; none without one."""
-    works = (directory / corpus.WORK, directory.resolve().parent / corpus.WORK)  # of a job with several budgets: above
-    work = next(filter(Path.is_dir, works), works[0])
-    rows = []
+    work, rows = corpus.work_folder(directory), []
     for step, (what, documents_of) in _STEPS.items():
         folders = [path.parent for path in sorted(work.glob(f"{step}/*/{SECONDS}"))]
         if folders:

@@ -69,6 +69,13 @@ def read_warc(raw: BinaryIO, compression: str, max_bytes: int, name: str, start:
             yield record
 
 
+def next_record(raw: BinaryIO, compression: str, start: int) -> int:
+    """Offset of the first record from byte ``start`` on; with compression, of the first that begins a member."""
+    stream = MemberStream(raw, compression, begins_record)
+    stream.enter(start)
+    return stream.here
+
+
 def begins_record(data: bytes) -> bool:
     """Whether bytes begin with a WARC version line."""
     return _VERSION.match(data) is not None

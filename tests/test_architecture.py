@@ -23,7 +23,7 @@ ALLOWED = {
 }
 COMMANDS = {
     "classifiers": ["suggest", "annotate", "train", "cascade", "distill", "evaluate", "robustness", "score", "compare"],
-    "filters": ["run", "why", "replay", "report"],
+    "filters": ["run", "plan", "why", "replay", "report"],
     "mixtures": ["tokenize", "show", "verify"],
     "train": ["plan", "verify", "generate"],
     "evals": ["run", "compare", "report"],

@@ -88,3 +88,18 @@ def is_running(process):
             return stream.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_cpu_seconds_of_calls_add_up_over_the_children_that_made_them():
+    def work(seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    with Isolated(work, 30, 1 << 30) as isolated:
+        isolated(0.1)
+        isolated(0.1)
+        assert 0.2 <= isolated.cpu_seconds < 0.28
+        isolated.close()  # another child begins
+        isolated(0.1)
+        assert 0.3 <= isolated.cpu_seconds < 0.4
