@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from common.errors import EduSieveError
 from common.settings import explain, read_yaml
@@ -19,6 +19,9 @@ from common.settings import explain, read_yaml
 if TYPE_CHECKING:
     from cyclopts import App
     from tqdm import tqdm
+
+LINE_S = 60.0
+"""Between two lines of a progress bar in a log."""
 
 
 def run(app: App, arguments: Sequence[str] | None = None) -> int:
@@ -74,25 +77,30 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str] | None = Non
 
 
 def progress(total: float | None, unit: str, description: str, initial: float = 0) -> tqdm[Any]:
-    """A progress bar on stderr with rate and time left; off a terminal it writes a line every ten seconds.
+    """A progress bar on stderr with rate and time left; where there is nothing to do, none.
 
-    Where there is nothing to do there is no bar.
+    Off a terminal, as in a log, it is a line a minute and a last one: work that takes less than a minute writes none.
     """
     from tqdm import tqdm
 
-    on_terminal = sys.stderr.isatty()
-    return tqdm(
-        total=total,
-        initial=initial,
-        unit=unit,
-        desc=description,
-        unit_scale=True,
-        file=sys.stderr,
-        mininterval=0.1 if on_terminal else 10,
-        maxinterval=10,
-        dynamic_ncols=on_terminal,
-        disable=total == 0,
-    )
+    place: dict[str, Any] = {"file": _Lines(sys.stderr), "delay": LINE_S, "mininterval": LINE_S, "maxinterval": LINE_S}
+    if sys.stderr.isatty():
+        place = {"file": sys.stderr, "dynamic_ncols": True}
+    return tqdm(total=total, initial=initial, unit=unit, desc=description, unit_scale=True, disable=total == 0, **place)
+
+
+class _Lines:
+    """A stream on which every state of a progress bar is a line, not one drawn over the last."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        if line := text.strip():
+            self._stream.write(f"{line}\n")
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 def note(message: str) -> None:

@@ -18,6 +18,7 @@ from filters.projection import Kept, Sampled, keep
 from filters.quotas import group_rows
 from filters.scan import DOCUMENTS
 from filters.spending import SECONDS, seconds_of
+from filters.timing import Timing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +42,7 @@ class Measured:
         scores: of the unique rows: float32[unique].
         kept: what the cut will keep.
         undecided: unique rows that the full model has to score in the whole job: bool[unique].
-        seconds_each: CPU seconds a document of the steps after the scan.
-        deduplicate_seconds: of the sample.
+        timings: of the steps after the scan.
         disk_each: bytes of the scan and of the corpus on disk, a byte of text.
         corpus_each: bytes of the kept parts, a byte of kept text.
     """
@@ -56,8 +56,7 @@ class Measured:
     scores: NDArray[np.float32]
     kept: Kept
     undecided: NDArray[np.bool_]
-    seconds_each: Mapping[str, float]
-    deduplicate_seconds: float
+    timings: Mapping[str, Timing]
     disk_each: float
     corpus_each: float
 
@@ -135,8 +134,7 @@ def measure(
         scores=own,
         kept=kept,
         undecided=_undecided(job, sampled, kept, gathered=gathered, digest=digest, work=work),
-        seconds_each=_seconds_each(gathered, parts, work),
-        deduplicate_seconds=seconds_of([gathered.deduplicated]),
+        timings=_timings(gathered, parts, work),
         disk_each=(_size(folder / DOCUMENTS for folder in folders) + written) / max(1, int(text_bytes.sum())),
         corpus_each=kept_bytes / max(1, kept_text),
     )
@@ -184,21 +182,25 @@ def _undecided(
     return band.undecided[: len(first)]
 
 
-def _seconds_each(gathered: stages.Gathered, parts: Sequence[Path], work: Path) -> dict[str, float]:
-    """CPU seconds a document of every step after the scan that the job has."""
+def _timings(gathered: stages.Gathered, parts: Sequence[Path], work: Path) -> dict[str, Timing]:
+    """What every step after the scan took that the job has."""
     survivors = int(gathered.pool.survives.sum())
-    each = {
-        "sign": seconds_of(gathered.signed) / survivors,
-        "write": seconds_of(parts) / len(gathered.pool),
+    steps: dict[str, tuple[Sequence[Path], int]] = {
+        "deduplicate": ([gathered.deduplicated], survivors),
+        "write": (parts, len(gathered.pool)),
     }
+    if gathered.signed:
+        steps["sign"] = gathered.signed, survivors
     if gathered.contamination is not None:
-        looked = [path.parent for path in (work / "decontaminate").glob(f"*/{SECONDS}")]
-        each["decontaminate"] = seconds_of(looked) / survivors
+        steps["decontaminate"] = _timed(work / "decontaminate"), survivors
     for step in ("screen", "score"):
-        lots = [path.parent for path in (work / step).glob(f"*/{SECONDS}")]
-        if lots:
-            each[step] = seconds_of(lots) / sum(len(np.load(lot / educational.ROWS)) for lot in lots)
-    return each
+        if lots := _timed(work / step):
+            steps[step] = lots, sum(len(np.load(lot / educational.ROWS)) for lot in lots)
+    return {step: Timing(seconds_of(folders), len(folders), count) for step, (folders, count) in steps.items()}
+
+
+def _timed(stage: Path) -> list[Path]:
+    return [path.parent for path in stage.glob(f"*/{SECONDS}")]
 
 
 def _columns(folders: Sequence[Path]) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

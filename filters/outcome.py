@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,21 @@ _BY_SCORE = ("below_threshold", "tie_at_threshold", "below_min_score")
 _DROPPED = "documents.dropped."
 
 
-def key_of(settings: Mapping[str, Any], digests: Mapping[str, Any], inputs: list[tuple[str, int]]) -> str:
-    """Which corpus a plan is for: what a job says, its program and classifier, and the names and sizes of its input."""
-    return content_key("plan", settings, digests, inputs)
+def key_of(
+    settings: Mapping[str, Any],
+    digests: Mapping[str, Any],
+    inputs: Sequence[tuple[str, int]],
+    evals: Iterable[tuple[str, str]],
+) -> str:
+    """Which corpus a plan is for.
+
+    Args:
+        settings: of the job.
+        digests: of its program and classifier.
+        inputs: names and sizes of its files, of which a plan does not read the whole.
+        evals: task and sha256 of the eval files that it looks for.
+    """
+    return content_key("plan", settings, digests, inputs, sorted(evals))
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
@@ -70,7 +82,8 @@ def outcome_rows(
         return []
     plan = read_json(corpus / PLAN)
     inputs = [(entry["name"], entry["bytes"]) for entry in manifest["inputs"]]
-    if plan["key"] != key_of(manifest["settings"], manifest["digests"], inputs):
+    evals = [(task["task"], task["sha256"]) for task in (manifest["contamination"] or {"tasks": ()})["tasks"]]
+    if plan["key"] != key_of(manifest["settings"], manifest["digests"], inputs, evals):
         return []
     found = {**counted(manifest), **(taken or {})}
     rows = []

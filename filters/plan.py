@@ -25,6 +25,7 @@ from filters.outcome import key_of
 from filters.plan_settings import Planning
 from filters.projection import hours, total
 from filters.records import LOST
+from filters.timing import MOST_UNIT_SECONDS, UNIT_SECONDS, for_any_hour
 
 SERIAL = ("deduplicate",)
 """Steps of one process."""
@@ -70,13 +71,14 @@ def make_plans(job: Job, planning: Planning) -> dict[str, dict[str, Any]]:
                 shutil.rmtree(other)
         gathered = stages.gather(prepared, work, sampling.scan_pieces)
         digests = {"classifier": digest, **prepared.program}
+        evals = prepared.evals.sha256 if prepared.evals else {}
         plans = {}
         for place, one in zip(places, job.corpora(), strict=True):
             measured = measure(one, planning, sample, sizes, gathered=gathered, digest=digest, work=work)
             comparable = not planning.for_other_input and one.quotas is None
             plans[place] = {
                 "kind": "plan",
-                "key": key_of(one.corpus_settings(), digests, _named(files)) if comparable else None,
+                "key": key_of(one.corpus_settings(), digests, _named(files), evals.items()) if comparable else None,
                 "sample": _described(sample, measured, sizes, planning.seed),
                 **_predicted(one, planning, sizes, measured),
             }
@@ -104,7 +106,7 @@ def _described(sample: sampling.Sample, measured: Measured, sizes: Sequence[int]
 def _predicted(job: Job, planning: Planning, sizes: Sequence[int], measured: Measured) -> dict[str, Any]:
     """Everything that is predicted, by name, and what to be warned of."""
     found = _documents(planning, measured)
-    steps = _seconds(job, planning, measured, found)
+    steps = _seconds(job, planning, measured, found, files=len(sizes))
     workers = job.executor.workers or len(sizes)  # a cluster may have room for all files at a time
     largest_share = 0.0 if planning.for_other_input else max(sizes) / sum(sizes)
     found |= {f"core_hours.{step}": seconds.scaled(1 / 3600) for step, seconds in steps.items()}
@@ -117,7 +119,7 @@ def _predicted(job: Job, planning: Planning, sizes: Sequence[int], measured: Mea
     return {
         "workers": workers,
         "predictions": {name: asdict(estimate) for name, estimate in found.items()},
-        "seconds_each": dict(measured.seconds_each),
+        "seconds_each": {step: timing.each for step, timing in measured.timings.items()},
         "warnings": _warnings(job, planning, measured, found),
     }
 
@@ -148,23 +150,22 @@ def _documents(planning: Planning, measured: Measured) -> Predictions:
     return found
 
 
-def _seconds(job: Job, planning: Planning, measured: Measured, found: Predictions) -> Predictions:
-    """CPU seconds of every step."""
-    survivors, seconds, each = measured.sampled.survivors, measured.scan_seconds, measured.seconds_each
-    steps = {"scan": measured.sampled.design.total_of(seconds, largest=float(seconds.max()))}
-    if job.deduplicate.minhash:
-        clustered = survivors.scaled(_CLUSTERING_SECONDS)
-        steps["sign"] = survivors.scaled(each["sign"])
-        steps["deduplicate"] = total([exactly(measured.deduplicate_seconds), clustered])
-    if "decontaminate" in each:
-        steps["decontaminate"] = survivors.scaled(each["decontaminate"])
-    full = found["documents.full_model"]
-    if "screen" in each:
-        steps["screen"] = found["documents.scored"].scaled(each["screen"])
-        full = total([full, found["documents.scored"].scaled(job.cascade.audit_fraction if job.cascade else 0)])
+def _seconds(job: Job, planning: Planning, measured: Measured, found: Predictions, files: int) -> Predictions:
+    """CPU seconds of every step; each file is a unit of work."""
+    survivors, seconds, timings = measured.sampled.survivors, measured.scan_seconds, measured.timings
+    read = measured.sampled.design.total_of(seconds, largest=float(seconds.max()))
+    begun = Estimate(UNIT_SECONDS * files, 0.0, MOST_UNIT_SECONDS * files)
+    steps = {"scan": for_any_hour(total([read, begun]))}
+    through = {"sign": survivors, "decontaminate": survivors, "screen": found["documents.scored"]}
     if planning.gpu_documents_s is None:
-        steps["score"] = full.scaled(each["score"])
-    return steps | {"write": found["documents.read"].scaled(each["write"])}
+        audited = job.cascade.audit_fraction if job.cascade and "screen" in timings else 0.0
+        through["score"] = total([found["documents.full_model"], found["documents.scored"].scaled(audited)])
+    through["write"] = found["documents.read"]
+    steps |= {step: timings[step].projected(count, files) for step, count in through.items() if step in timings}
+    if job.deduplicate.minhash:
+        begins, clustered = timings["deduplicate"].seconds, survivors.scaled(_CLUSTERING_SECONDS)
+        steps["deduplicate"] = for_any_hour(total([Estimate(begins, 0.0, begins), clustered]))
+    return {step: steps[step] for step in stages.STAGES if step in steps}
 
 
 def _bytes(job: Job, measured: Measured, found: Predictions) -> Predictions:

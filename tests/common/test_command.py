@@ -1,10 +1,12 @@
 import json
+import time
 from pathlib import Path
 
 import pytest
 from cyclopts import App
 
-from common.command import emit, run, table
+from common import command
+from common.command import emit, progress, run, table
 from common.errors import InputError
 
 app = App(name="sample", help="A command for these tests.")
@@ -84,3 +86,19 @@ def test_a_table_aligns_words_left_and_numbers_right() -> None:
         "web        1,234,567",
         "synthetic          8",
     ]
+
+
+def test_progress_in_a_log_is_a_line_now_and_then_and_nothing_of_short_work(capsys, monkeypatch):
+    with progress(10, "doc", "short") as bar:
+        bar.update(10)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(command, "LINE_S", 0.1)
+    with progress(40, "doc", "long") as bar:
+        for _ in range(40):
+            bar.update()
+            time.sleep(0.01)
+    said = capsys.readouterr().err
+    assert "\r" not in said and said.endswith("\n")
+    lines = said.splitlines()
+    assert 2 <= len(lines) <= 1 + 4 + 1 and all(line.startswith("long: ") for line in lines)
+    assert "40.0/40.0" in lines[-1]

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from common.files import read_json
-from filters import cascading, educational
+from filters import cascading, educational, measuring
 from filters.cli import main
 from filters.outcome import outcome_rows, taken
 from tests.filters.crawls import CascadeScorer, FakeScorer, html, http, packed, pages, prose, record, write_job
@@ -162,6 +162,9 @@ def test_documents_with_eval_items_are_foretold(tmp_path, capsys, crawl):
     assert plan["documents.dropped.contaminated"]["value"] == found["documents.dropped.contaminated"] > 0
     assert plan["core_hours.decontaminate"]["value"] > 0
     assert inside["documents.dropped.contaminated"] and inside["documents.scored"], inside
+    (tmp_path / "sea.jsonl").write_text(json.dumps({"id": "lake", "text": words, "answer": "an island"}) + "\n")
+    assert main(["run", str(job)]) == 0
+    assert outcome_rows(tmp_path / "out", read_json(tmp_path / "out" / "manifest.json")) == []  # of other eval files
 
 
 def test_another_input_is_predicted_in_proportion_and_compared_with_no_run(tmp_path, capsys, crawl):
@@ -173,8 +176,9 @@ def test_another_input_is_predicted_in_proportion_and_compared_with_no_run(tmp_p
     times = 1_000_000 / own["documents.read"]["value"]
     assert plan["key"] is None
     assert other["documents.read"] == {"value": 1e6, "low": 1e6, "high": 1e6}
-    for name in ("documents.kept", "tokens.scored", "core_hours.scan"):
+    for name in ("documents.kept", "tokens.scored", "bytes.disk"):
         assert other[name]["value"] == pytest.approx(times * own[name]["value"])
+    assert 0.3 * times < other["core_hours.scan"]["value"] / own["core_hours.scan"]["value"] <= times  # as many files
     assert other["usd.cores"]["value"] == pytest.approx(other["core_hours"]["value"] * 0.5)
     assert other["usd.disk_month"]["value"] == pytest.approx(other["bytes.disk"]["value"] * 20e-12)
     assert other["usd"]["value"] == pytest.approx(other["usd.cores"]["value"] + other["usd.disk_month"]["value"])
@@ -200,11 +204,16 @@ def test_a_cascade_at_the_size_of_the_job_sends_fewer_to_the_full_model_than_on_
     (tmp_path / "in.warc.gz").write_bytes(packed(pages(400)))
     job = a_job(tmp_path, tmp_path / "in.warc.gz", budget_tokens=10_000)
     small = planned(capsys, job, "--sample-fraction", "0.5")["predictions"]
-    large = planned(capsys, job, "--sample-fraction", "0.5", "--documents", "40_000", "--budget-tokens", "1_000_000")
-    large = large["predictions"]
+    monkeypatch.setattr(measuring, "seconds_of", lambda folders: 400.0)
+    plan = planned(capsys, job, "--sample-fraction", "0.5", "--documents", "40_000", "--budget-tokens", "1_000_000")
+    large = plan["predictions"]
     assert large["core_hours.screen"]["value"] > 0
     share = [one["documents.full_model"]["value"] / one["documents.scored"]["value"] for one in (small, large)]
     assert 0 < share[1] < share[0]
+    asked = large["documents.full_model"]["value"] + 0.01 * large["documents.scored"]["value"]  # and the audit
+    assert large["core_hours.score"]["value"] * 3600 == pytest.approx(asked * plan["seconds_each"]["score"], rel=0.01)
+    steps = [ends["value"] for name, ends in large.items() if name.startswith("core_hours.")]
+    assert large["core_hours"]["value"] == pytest.approx(sum(steps))
 
 
 @pytest.mark.parametrize(
