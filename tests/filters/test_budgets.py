@@ -161,3 +161,46 @@ def test_run_prints_every_corpus_and_one_document_for_machines(tmp_path, crawl, 
     }
     assert main(["run", str(job), "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["finished"] is True
+
+
+@pytest.mark.parametrize(
+    "goal", [{"budget_tokens": 1500}, {"budget_tokens": 1500, "quotas": {"language": {"en": "4/5", "de": "1/5"}}}]
+)
+def test_a_document_that_holds_an_eval_item_never_counts_toward_a_budget(tmp_path, crawl, goal):
+    plain = run(tmp_path / "plain", crawl, **goal)[f"{tmp_path}/plain"]
+    best = sorted(rows(tmp_path / "plain"), key=lambda row: -row["score"])[:3]
+    items = [{"id": row["id"], "text": row["text"].split("\n\n")[0], "answer": "an island"} for row in best]
+    (tmp_path / "evals.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    manifest = run(tmp_path / "clean", crawl, decontaminate=str(tmp_path / "evals.jsonl"), **goal)[f"{tmp_path}/clean"]
+    contaminated = {row["id"] for row in rows(tmp_path / "clean", "dropped/") if row["reason"].startswith("contamin")}
+    assert {row["id"] for row in best} <= contaminated
+
+    (tmp_path / "rest").mkdir()  # the same crawl without them makes the same corpus
+    for name in ("wiki/a", "web/b"):
+        lines = (crawl / f"{name}.jsonl").read_text().splitlines(keepends=True)
+        path = tmp_path / "rest" / f"{name}.jsonl"
+        path.parent.mkdir()
+        path.write_text("".join(line for line in lines if json.loads(line)["id"] not in contaminated))
+    rest = run(tmp_path / "less", tmp_path / "rest", **goal)[f"{tmp_path}/less"]
+    kept = {row["id"]: row["token_count"] for row in rows(tmp_path / "clean")}
+    assert kept == {row["id"]: row["token_count"] for row in rows(tmp_path / "less")}
+    figures = ("kept_tokens", "threshold", "scored", "scored_tokens", "unfilled_tokens", "quotas")
+    assert {name: manifest[name] for name in figures} == {name: rest[name] for name in figures}
+    assert sum(kept.values()) == manifest["kept_tokens"] <= plain["budget_tokens"]
+
+
+def test_of_a_document_that_a_span_is_cut_from_only_what_is_left_counts_toward_the_budget(tmp_path, crawl):
+    from common.tokenizer import load_tokenizer
+
+    last = prose("hill 3").split("\n\n")[1]
+    (tmp_path / "evals.jsonl").write_text(json.dumps({"id": "x", "text": last, "answer": "an island"}) + "\n")
+    cut = {"evals": str(tmp_path / "evals.jsonl"), "verbatim": "span", "partial": "span"}
+    (manifest,) = run(tmp_path / "out", crawl, budget_tokens=1500, decontaminate=cut).values()
+    kept = rows(tmp_path / "out")
+    assert [row["token_count"] for row in kept] == [load_tokenizer().count(row["text"]) for row in kept]
+    assert sum(row["token_count"] for row in kept) == manifest["kept_tokens"] <= 1500
+    candidates = [row for row in rows(tmp_path / "out", "dropped/") if row["reason"] == "below_threshold"]
+    following = max(candidates, key=lambda row: row["score"])
+    assert manifest["kept_tokens"] + following["token_count"] > 1500 or manifest["ties"]
+    texts = {row["id"]: row["text"] for row in [*kept, *rows(tmp_path / "out", "dropped/")]}
+    assert last not in texts["wiki/a-3"] and prose("hill 3").split("\n\n")[0] in texts["wiki/a-3"]
