@@ -153,8 +153,13 @@ def score(job: Job, pool: Pool, groups: Groups, digest: str, work: Path) -> Scor
     full = Store(job, pool, digest, work / "score", score_file)
     if cascade is None or job.cascade is None:
         return Scores(full.read(unique, "score"), unique, None)
-    first = Store(job, pool, cascade.digest, work / "screen", screen_file).read(unique, "first stage")
+    first = screened(job, pool, cascade.digest, work).read(unique, "first stage")
     return _Rounds(job, pool, groups, full, first).run()
+
+
+def screened(job: Job, pool: Pool, digest: str, work: Path) -> Store:
+    """The scores of the first stage of this digest."""
+    return Store(job, pool, digest, work / "screen", screen_file)
 
 
 class _Rounds:

@@ -133,7 +133,7 @@ def measure(
         copies=found,
         scores=own,
         kept=kept,
-        undecided=_undecided(job, sampled, kept, gathered=gathered, digest=digest, work=work),
+        undecided=_undecided(job, sampled, kept, gathered=gathered, work=work),
         timings=_timings(gathered, parts, work),
         disk_each=(_size(folder / DOCUMENTS for folder in folders) + written) / max(1, int(text_bytes.sum())),
         corpus_each=kept_bytes / max(1, kept_text),
@@ -161,9 +161,7 @@ def _for_sample(job: Job, sampled: Sampled, found: CopiesOfAll) -> Job:
     return job.model_copy(update={"budget_tokens": max(1, int(share * int(tokens.sum())))})
 
 
-def _undecided(
-    job: Job, sampled: Sampled, kept: Kept, *, gathered: stages.Gathered, digest: str, work: Path
-) -> NDArray[np.bool_]:
+def _undecided(job: Job, sampled: Sampled, kept: Kept, *, gathered: stages.Gathered, work: Path) -> NDArray[np.bool_]:
     """What the first stage will leave to the full model in the whole job.
 
     Not what it left in the sample: how far it is trusted depends on how many tokens there are, so the documents of the
@@ -173,7 +171,7 @@ def _undecided(
     cascade = educational.load_scorer(job.classifier).cascade
     if cascade is None or job.cascade is None:
         return np.ones(int(unique.sum()), np.bool_)
-    store = cascading.Store(job, gathered.pool, digest, work / "screen", educational.screen_file)
+    store = cascading.screened(job, gathered.pool, cascade.digest, work)
     first, tokens = store.read(unique, "first stage")[unique], sampled.tokens[unique]
     there = kept.pool_documents.value / len(first)
     times = max(1, min(round(there), _AS_IF_DOCUMENTS // len(first)))

@@ -83,7 +83,8 @@ def outcome_rows(
     plan = read_json(corpus / PLAN)
     inputs = [(entry["name"], entry["bytes"]) for entry in manifest["inputs"]]
     evals = [(task["task"], task["sha256"]) for task in (manifest["contamination"] or {"tasks": ()})["tasks"]]
-    if plan["key"] != key_of(manifest["settings"], manifest["digests"], inputs, evals):
+    digests = {**manifest["digests"], "first_stage": (manifest["cascade"] or {"first_stage": None})["first_stage"]}
+    if plan["key"] != key_of(manifest["settings"], digests, inputs, evals):
         return []
     found = {**counted(manifest), **(taken or {})}
     rows = []

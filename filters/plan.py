@@ -16,7 +16,7 @@ import numpy as np
 
 from common.errors import InputError
 from common.files import content_key, lock, write_json
-from filters import corpus, educational, sampling, stages
+from filters import cascading, corpus, educational, sampling, stages
 from filters.estimates import Estimate, exactly
 from filters.inputs import InputFile, input_files
 from filters.job import Job
@@ -70,7 +70,7 @@ def make_plans(job: Job, planning: Planning) -> dict[str, dict[str, Any]]:
             if other != work:
                 shutil.rmtree(other)
         gathered = stages.gather(prepared, work, sampling.scan_pieces)
-        digests = {"classifier": digest, **prepared.program}
+        digests = {"classifier": digest, **prepared.program, "first_stage": cascading.first_stage_digest(job)}
         evals = prepared.evals.sha256 if prepared.evals else {}
         plans = {}
         for place, one in zip(places, job.corpora(), strict=True):

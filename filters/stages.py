@@ -294,13 +294,13 @@ def _make(prepared: Prepared, corpora: Sequence[Prepared], work: Path) -> None:
 def _record_spending(one: Prepared, gathered: Gathered, parts: Sequence[Path], work: Path) -> None:
     """Keep what all took that a corpus is made of."""
     job, pool, digest = one.job, gathered.pool, one.scorer_digest
-    screened = cascading.Store(job, pool, digest, work / "screen", educational.screen_file).folders()
+    first_stage = cascading.first_stage_digest(job)
     made = {
         "scan": pool.files,
         "sign": gathered.signed,
         "deduplicate": [gathered.deduplicated],
         "decontaminate": [path.parent for path in (work / "decontaminate").glob(f"*/{SECONDS}")],
-        "screen": screened,
+        "screen": cascading.screened(job, pool, first_stage, work).folders() if first_stage else [],
         "score": cascading.Store(job, pool, digest, work / "score", educational.score_file).folders(),
         "write": parts,
     }

@@ -204,6 +204,13 @@ def test_a_cascade_at_the_size_of_the_job_sends_fewer_to_the_full_model_than_on_
     (tmp_path / "in.warc.gz").write_bytes(packed(pages(400)))
     job = a_job(tmp_path, tmp_path / "in.warc.gz", budget_tokens=10_000)
     small = planned(capsys, job, "--sample-fraction", "0.5")["predictions"]
+    screened = list((tmp_path / "out" / ".work" / "plan").glob("*/screen/*-*"))
+    assert len(screened) == 1  # one unit of the sample, scored once
+    assert main(["run", str(job)]) == 0
+    manifest = read_json(tmp_path / "out" / "manifest.json")
+    found = {row["figure"]: row["found"] for row in outcome_rows(tmp_path / "out", manifest)}
+    assert found["documents.full_model"] == manifest["cascade"]["scored_by_full"]
+    assert taken(tmp_path / "out", manifest).keys() >= {"core_hours.screen", "core_hours.score"}
     monkeypatch.setattr(measuring, "seconds_of", lambda folders: 400.0)
     plan = planned(capsys, job, "--sample-fraction", "0.5", "--documents", "40_000", "--budget-tokens", "1_000_000")
     large = plan["predictions"]
