@@ -134,11 +134,18 @@ class RangeHandler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """A client that has seen enough hangs up: that is no error to print."""
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 @pytest.fixture
 def server(tmp_path):
     pytest.importorskip("aiohttp")
     handler = type("Handler", (RangeHandler,), {})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=tmp_path)) as server:
+    with QuietServer(("127.0.0.1", 0), partial(handler, directory=tmp_path)) as server:
         server.asked, server.kind = [], handler
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
