@@ -92,7 +92,7 @@ def read_records(file: InputFile, max_bytes: int, consumed: Callable[[int], None
 
 
 def records_of(raw: BinaryIO, file: InputFile, max_bytes: int, start: int = 0) -> Iterator[Record]:
-    """The records of an open file, by the reader of its format; ``start`` as in :func:`read_records`, but for JSONL."""
+    """The records of an open file, by the reader of its format; JSONL and Arrow are read from their beginning."""
     from filters.rows import read_jsonl, read_parquet
     from filters.saved import read_arrow
     from filters.warc import read_warc

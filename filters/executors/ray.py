@@ -22,8 +22,6 @@ from filters.executors.units import POLL_S, Watch
 _GIB = 1 << 30
 _ATTEMPTS = 3
 """A unit whose worker or node is lost so often is given up: it is the unit that kills them."""
-
-
 _MAX_RUNNING = 10_000
 """Tasks handed to Ray at a time; what has no room waits there."""
 
