@@ -25,7 +25,7 @@ from filters.outcome import key_of
 from filters.plan_settings import Planning
 from filters.projection import hours, total
 from filters.records import LOST
-from filters.timing import MOST_UNIT_SECONDS, UNIT_SECONDS, for_any_hour
+from filters.timing import MACHINE, MACHINE_ONE_STEP, MOST_UNIT_SECONDS, UNIT_SECONDS, at_any_time
 
 SERIAL = ("deduplicate",)
 """Steps of one process."""
@@ -110,9 +110,10 @@ def _predicted(job: Job, planning: Planning, sizes: Sequence[int], measured: Mea
     steps = _seconds(job, planning, measured, found, files=len(sizes))
     workers = job.executor.workers or len(sizes)  # a cluster may have room for all files at a time
     largest_share = 0.0 if planning.for_other_input else max(sizes) / sum(sizes)
-    found |= {f"core_hours.{step}": seconds.scaled(1 / 3600) for step, seconds in steps.items()}
-    found["core_hours"] = total(list(steps.values())).scaled(1 / 3600)
-    found["wall_hours"] = hours(steps, SERIAL, workers, largest_share)
+    for step, seconds in steps.items():
+        found[f"core_hours.{step}"] = at_any_time(seconds.scaled(1 / 3600), MACHINE_ONE_STEP)
+    found["core_hours"] = at_any_time(total(list(steps.values())).scaled(1 / 3600), MACHINE)
+    found["wall_hours"] = at_any_time(hours(steps, SERIAL, workers, largest_share), MACHINE)
     if planning.gpu_documents_s is not None:
         found["gpu_hours"] = found["documents.full_model"].scaled(1 / 3600 / planning.gpu_documents_s)
     found |= _bytes(job, measured, found)
@@ -156,7 +157,7 @@ def _seconds(job: Job, planning: Planning, measured: Measured, found: Prediction
     survivors, seconds, timings = measured.sampled.survivors, measured.scan_seconds, measured.timings
     read = measured.sampled.design.total_of(seconds, largest=float(seconds.max()))
     begun = Estimate(UNIT_SECONDS * files, 0.0, MOST_UNIT_SECONDS * files)
-    steps = {"scan": for_any_hour(total([read, begun]))}
+    steps = {"scan": total([read, begun])}
     through = {"sign": survivors, "decontaminate": survivors, "screen": found["documents.scored"]}
     if planning.gpu_documents_s is None:
         audited = job.cascade.audit_fraction if job.cascade and "screen" in timings else 0.0
@@ -166,7 +167,7 @@ def _seconds(job: Job, planning: Planning, measured: Measured, found: Prediction
     if job.deduplicate.minhash:
         begins, each = timings["deduplicate"].seconds, _CLUSTERING_SECONDS
         clustered = Estimate(each.value * survivors.value, each.low * survivors.low, each.high * survivors.high)
-        steps["deduplicate"] = for_any_hour(total([Estimate(begins, 0.0, begins), clustered]))
+        steps["deduplicate"] = total([Estimate(begins, 0.0, begins), clustered])
     return {step: steps[step] for step in stages.STAGES if step in steps}
 
 

@@ -14,8 +14,9 @@ from filters.estimates import Estimate
 
 UNIT_SECONDS, MOST_UNIT_SECONDS = 0.05, 0.1
 """CPU seconds of a unit that holds next to nothing: usually, and at most."""
-MACHINE = 1.25
-"""The same work may take this many times as long, or as short, at another hour."""
+MACHINE, MACHINE_ONE_STEP = 1.25, 1.5
+"""The same work may take this many times as long, or as short, at another hour: all together, and a step alone, whose
+luck nothing evens out."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Timing:
         ends = [self._split(most) for most in (0.0, MOST_UNIT_SECONDS)]
         low = min(each * documents.low + unit * units for each, unit in ends)
         high = max(each * documents.high + unit * units for each, unit in ends)
-        return for_any_hour(Estimate(each * documents.value + unit * units, low, high))
+        return Estimate(each * documents.value + unit * units, low, high)
 
     def _split(self, unit: float) -> tuple[float, float]:
         """CPU seconds a document and a unit, if a unit takes ``unit``, or all that there is to share."""
@@ -51,6 +52,6 @@ class Timing:
         return (self.seconds - unit * self.units) / max(1, self.documents), unit
 
 
-def for_any_hour(seconds: Estimate) -> Estimate:
+def at_any_time(seconds: Estimate, factor: float) -> Estimate:
     """The estimate with room for a machine that is busier or quieter than it was."""
-    return Estimate(seconds.value, seconds.low / MACHINE, seconds.high * MACHINE)
+    return Estimate(seconds.value, seconds.low / factor, seconds.high * factor)
