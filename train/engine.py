@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BYTES_A_PARAMETER = 16
 """Float32 weights, their gradient and two Adam moments."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
+CPU_BUCKET = 1 << 20
+"""Elements. DeepSpeed copies every gradient into its bucket but those that are larger: on a CPU nothing is gained."""
 
 
 # Threads that wait must not spin: two spinning threads on a busy machine collapse to a quarter of the speed (docs).
@@ -151,12 +153,17 @@ def build(settings: TrainSettings, here: World) -> Any:
 
 def deepspeed_config(settings: TrainSettings, world_size: int) -> dict[str, Any]:
     """DeepSpeed's own configuration of a run."""
+    import torch
+
     micro, accumulation = settings.batch.division(world_size)
+    zero: dict[str, Any] = {"stage": 2}
+    if not torch.cuda.is_available():
+        zero["reduce_bucket_size"] = CPU_BUCKET
     return {
         "train_micro_batch_size_per_gpu": micro,
         "gradient_accumulation_steps": accumulation,
         "gradient_clipping": settings.optimizer.max_gradient_norm or 0.0,
-        "zero_optimization": {"stage": 2},
+        "zero_optimization": zero,
         "fp16": {"enabled": settings.precision == "fp16"},  # dynamic loss scale
         "bf16": {"enabled": settings.precision == "bf16"},
         "steps_per_print": None,

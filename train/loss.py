@@ -16,8 +16,8 @@ import torch
 if TYPE_CHECKING:
     from transformers import PhiForCausalLM
 
-TOKENS_AT_ONCE = 128
-"""The logits of these fit into a CPU's last-level cache; 64 to 256 are equally fast, 1,024 a fifth slower."""
+TOKENS_AT_ONCE = 256
+"""Fewer read and write the head and its gradient too often, more leave the cache with their logits (52 MB)."""
 TOKENS_AT_ONCE_ON_GPU = 4096
 
 
@@ -48,27 +48,31 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, target: torch.Tensor) -> Any:
         # Half precision: sums over many tokens are kept in float32, and the mean is taken in the backward pass, where
         # the loss scale is known; dividing by the number of tokens here would underflow.
+        single = weight.dtype == torch.float32
+        at_once = min(len(target), TOKENS_AT_ONCE_ON_GPU if hidden.is_cuda else TOKENS_AT_ONCE)
         grad_hidden = torch.empty_like(hidden)
         grad_weight = torch.zeros_like(weight, dtype=torch.float32)
         grad_bias = torch.zeros_like(bias, dtype=torch.float32)
+        logits = hidden.new_empty(at_once, len(weight), dtype=torch.float32)  # one buffer: fresh pages cost 3%
+        ones = logits.new_ones(at_once)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        for part in range(0, len(target), at_once := TOKENS_AT_ONCE_ON_GPU if hidden.is_cuda else TOKENS_AT_ONCE):
-            x, y = hidden[part : part + at_once], target[part : part + at_once, None]
-            logits = torch.addmm(bias, x, weight.t()).float()  # tokens, vocabulary
-            gold = logits.gather(1, y)
-            largest = logits.amax(1, keepdim=True)
-            logits.sub_(largest).exp_()
-            mass = logits.sum(1, keepdim=True)
-            total += (mass.log() + largest - gold).sum()
-            grad = logits.div_(mass)  # the softmax, in the logits' place
-            grad.scatter_add_(1, y, -torch.ones_like(gold))
+        for x, y, grad_x in zip(*(part.split(at_once) for part in (hidden, target[:, None], grad_hidden)), strict=True):
+            grad = logits[: len(x)]  # tokens, vocabulary
+            if single:
+                torch.addmm(bias, x, weight.t(), out=grad)
+            else:
+                grad.copy_(torch.addmm(bias, x, weight.t()))
+            below_largest = grad.amax(1, keepdim=True) - grad.gather(1, y)
+            torch.softmax(grad, 1, out=grad)  # in the logits' place
+            total += (below_largest - grad.amax(1, keepdim=True).log()).sum()  # the largest word's p is 1 / sum of exp
+            grad.scatter_add_(1, y, -torch.ones_like(below_largest))
             low = grad.to(hidden.dtype)
-            torch.mm(low, weight, out=grad_hidden[part : part + at_once])
-            if weight.dtype == torch.float32:
+            torch.mm(low, weight, out=grad_x)
+            if single:
                 grad_weight.addmm_(low.t(), x)
             else:
                 grad_weight += low.t() @ x
-            grad_bias += grad.sum(0)
+            grad_bias.addmv_(grad.t(), ones[: len(x)])
         ctx.save_for_backward(grad_hidden, grad_weight, grad_bias)
         ctx.dtype = weight.dtype
         return total / len(target)
