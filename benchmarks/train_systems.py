@@ -147,7 +147,6 @@ def litgpt(folder: Path, task: dict[str, Any], watch: Watch) -> None:
         n_head=size["num_attention_heads"],
         n_query_groups=size["num_attention_heads"],
         head_size=size["hidden_size"] // size["num_attention_heads"],
-        rope_n_elem=size["hidden_size"] // size["num_attention_heads"] // 2,
         intermediate_size=size["intermediate_size"],
         block_size=task["context"],
     )
@@ -174,6 +173,7 @@ def litgpt(folder: Path, task: dict[str, Any], watch: Watch) -> None:
             return torch.utils.data.DataLoader(list(windows[:1]))  # type: ignore[arg-type]
 
     lightning.Fabric.log_dict = lambda _, metrics, **__: watch.step(metrics["loss"])
+    sys.argv[1:] = ["phi-1_5"]  # it saves its settings by parsing the command line once more
     initial, pretrain.extend_checkpoint_dir = folder / "litgpt", lambda path: path
     pretrain.setup(
         "phi-1_5",

@@ -48,14 +48,21 @@ class Checkpoint:
         return dict(load_file(self.path / f"{name}.safetensors"))
 
 
-def publish(run: Path, facts: Mapping[str, Any], groups: Iterable[tuple[str, Named]], keep: int) -> Path:
-    """Publish the checkpoint of step ``facts["step"]`` and remove all but the newest ``keep``.
+def publish(
+    run: Path,
+    facts: Mapping[str, Any],
+    groups: Iterable[tuple[str, Named]],
+    keep: int,
+    keep_every_steps: int | None = None,
+) -> Path:
+    """Publish the checkpoint of step ``facts["step"]``, and remove older ones that need not stay.
 
     Args:
         run: the run directory, whose ledger and metrics are copied.
         facts: what goes into the manifest; must hold ``step``.
         groups: ``(name, tensors)`` for each of ``TENSORS``; an iterator, so that only one group is in memory.
-        keep: how many checkpoints stay.
+        keep: how many of the newest stay.
+        keep_every_steps: those of a multiple of this step stay too.
     """
     from safetensors.torch import save_file
 
@@ -69,8 +76,9 @@ def publish(run: Path, facts: Mapping[str, Any], groups: Iterable[tuple[str, Nam
             shutil.copyfile(run / name, folder / name)
             rows[name] = int(facts["step"])
         write_json(folder / MANIFEST, {"kind": KIND, **facts, "files": file_entries(folder, rows)})
-    for _, old in list(_folders(run))[keep:]:
-        shutil.rmtree(old)
+    for step, old in list(_folders(run))[keep:]:
+        if not keep_every_steps or step % keep_every_steps:
+            shutil.rmtree(old)
     return final
 
 

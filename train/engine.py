@@ -7,7 +7,9 @@ LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -85,6 +87,8 @@ def resolved(settings: TrainSettings) -> TrainSettings:
             "attention flash_attention_2 needs a GPU, fp16 or bf16, and the package flash-attn "
             "(pip install --no-build-isolation 'edusieve[gpu]'): give --attention sdpa"
         )
+    if settings.compile and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
+        raise SettingsError("compile needs a C++ compiler (g++ or clang++): install one, or give --no-compile")
     return settings.model_copy(update={"precision": precision, "attention": attention})
 
 
@@ -134,6 +138,9 @@ def build(settings: TrainSettings, here: World) -> Any:
     phi = new_model(size, settings.context_length, settings.seed, settings.attention)
     if settings.activation_checkpointing:
         phi.gradient_checkpointing_enable({"use_reentrant": False})
+    if settings.compile:
+        for layer in phi.model.layers:  # one by one: all are compiled once, and parameters keep their names
+            layer.compile(dynamic=False)
     phi.train()
     optimizer = torch.optim.AdamW(
         phi.parameters(),
@@ -196,6 +203,12 @@ def counters(engine: Any) -> dict[str, Any]:
     scaler = vars(engine.optimizer.loss_scaler)
     scale = {name: value for name, value in scaler.items() if isinstance(value, int | float)}
     return {"updates": max(steps, default=0), "skipped_updates": int(engine.skipped_steps), "loss_scale": scale}
+
+
+def gradient_norm(engine: Any) -> float:
+    """Euclidean norm of the last step's gradient over all processes, before clipping; infinite if it is no number."""
+    norm = float(engine.get_global_grad_norm())
+    return norm if norm >= 0 else math.inf  # DeepSpeed says -1 for NaN
 
 
 def restore(engine: Any, checkpoint: Checkpoint) -> None:

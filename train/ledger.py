@@ -1,8 +1,11 @@
 """The ledger: every token that was trained on, by source and step, with a digest of each batch.
 
-``ledger.jsonl`` has one line a step: ``{"step": 1, "tokens": {"web": 6144, …}, "digest": "…"}``. The digest is taken
-over the tokens that went into the model, in the order of the blend, so it is the same for every number of processes and
-can be recomputed from the settings and the shards alone.
+``ledger.jsonl`` has one line a step: ``{"step": 1, "order": 1, "tokens": {"web": 6144, …}, "digest": "…"}``. The digest
+is taken over the tokens that went into the model, in the order of the blend, so it is the same for every number of
+processes and can be recomputed from the settings and the shards alone. ``order`` is the version of the blend's order.
+
+A step takes its windows whether or not its update was made. With fp16 an update whose gradient overflows is skipped, and
+the step stands in the ledger all the same: data never depend on numerics, so that variants stay paired.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import IntegrityError
+from mixtures.blend import ORDER_VERSION
 
 NAME = "ledger.jsonl"
 
@@ -27,12 +31,14 @@ class Entry:
     """One step."""
 
     step: int
+    order: int
+    """:data:`mixtures.blend.ORDER_VERSION` when it was trained."""
     tokens: dict[str, int]
     digest: str
 
     def line(self) -> str:
         """The entry as a line of the ledger."""
-        return json.dumps({"step": self.step, "tokens": self.tokens, "digest": self.digest}) + "\n"
+        return json.dumps(vars(self)) + "\n"
 
 
 def entry(
@@ -41,7 +47,7 @@ def entry(
     """The entry of a step, from the source and the fingerprint of each of its windows, in the order of the blend."""
     counts = np.bincount(sources, minlength=len(names)) * context_length
     digest = hashlib.sha256(sources.astype("<i8").tobytes() + prints.astype("<i8").tobytes()).hexdigest()[:32]
-    return Entry(step, dict(zip(names, counts.tolist(), strict=True)), digest)
+    return Entry(step, ORDER_VERSION, dict(zip(names, counts.tolist(), strict=True)), digest)
 
 
 def read(path: Path) -> list[Entry]:
@@ -71,6 +77,7 @@ def totals(entries: Iterable[Entry]) -> dict[str, int]:
 def _parsed(line: str) -> Entry | None:
     try:
         values: Any = json.loads(line)
-        return Entry(int(values["step"]), {str(k): int(v) for k, v in values["tokens"].items()}, str(values["digest"]))
+        order = int(values["order"])
+        return Entry(int(values["step"]), order, {str(k): int(v) for k, v in values["tokens"].items()}, str(values["digest"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

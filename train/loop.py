@@ -24,6 +24,8 @@ from train import ledger, run
 from train.data import read_part
 from train.export import export
 from train.metrics import Log
+from train.model import SIZES
+from train.peak import matmul_peak
 from train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
     settings = engines.resolved(settings)
     if here.is_first:
         command.note(f"{settings.mixture}: {rounding(settings)}")
+        if advice := SIZES[settings.model].advice(settings.optimizer.learning_rate):
+            command.note(advice)
         blend.check()
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
         if here.is_first:
@@ -137,6 +141,9 @@ class _Run:
     engine: Any = None
     totals: dict[str, int] = field(default_factory=dict)
     loss: float = math.nan
+    gradient_norm: float = math.nan
+    peak: float = math.nan
+    """FLOP/s of a matrix product on this process's device."""
 
     def go(self, stop: _Stop) -> Outcome:
         self.engine = engines.build(self.settings, self.here)
@@ -158,28 +165,51 @@ class _Run:
             began = time.perf_counter()
             part = read_part(self.blend, step, settings.batch.windows, self.here.rank, self.here.size)
             self.loss, stopping = self._step(part.tokens, stop)
-            if not math.isfinite(self.loss):
-                raise engines.DivergedError(
-                    f"the loss is {self.loss} at step {step:,}: stopped; the checkpoints in {self.out} are older. "
-                    "Try a lower --optimizer.learning-rate or --precision bf16, with another --out"
-                )
+            self._check_finite(step)
             sources, prints = self._gathered(part.sources, part.prints)
             entry = ledger.entry(step, self.blend.names, sources, prints, settings.context_length)
             for name, count in entry.tokens.items():
                 self.totals[name] = self.totals.get(name, 0) + count
             if log:
-                metrics = {
-                    "step": step,
-                    "tokens": step * settings.step_tokens,
-                    "loss": self.loss,
-                    "learning_rate": settings.optimizer.learning_rate,
-                    "tokens_per_second": settings.step_tokens / (time.perf_counter() - began),
-                }
-                if settings.precision == "fp16":
-                    metrics["loss_scale"] = float(self.engine.optimizer.cur_scale)
-                    metrics["skipped_updates"] = int(self.engine.skipped_steps)
-                log.step(entry.line(), metrics, settings.step_tokens)
+                log.step(entry.line(), self._metrics(step, time.perf_counter() - began), settings.step_tokens)
             yield step, stopping
+
+    def _check_finite(self, step: int) -> None:
+        """Stop a run that is no longer training; a gradient that overflows in fp16 costs one update (train/ledger.py).
+
+        Raises:
+            DivergedError: if the loss, or outside fp16 the gradient, is not finite.
+        """
+        self.gradient_norm = engines.gradient_norm(self.engine)
+        bad = [("loss", self.loss)]
+        if self.settings.precision != "fp16":
+            bad.append(("norm of the gradient", self.gradient_norm))
+        for name, value in bad:
+            if not math.isfinite(value):
+                raise engines.DivergedError(
+                    f"the {name} is {value} at step {step:,}: stopped; the checkpoints in {self.out} are older. "
+                    "Try a lower --optimizer.learning-rate or --precision bf16, with another --out"
+                )
+
+    def _metrics(self, step: int, seconds: float) -> dict[str, float | None]:
+        """What is told of a step that took ``seconds``."""
+        settings, tokens = self.settings, self.settings.step_tokens
+        flops = SIZES[settings.model].training_flops(tokens, settings.context_length)
+        metrics: dict[str, float | None] = {
+            "step": step,
+            "tokens": step * tokens,
+            "loss": self.loss,
+            "gradient_norm": self.gradient_norm if math.isfinite(self.gradient_norm) else None,
+            "learning_rate": settings.optimizer.learning_rate,
+            "tokens_per_second": tokens / seconds,
+            "mfu": flops / seconds / (self.peak * self.here.size),
+        }
+        for name, count in self.totals.items():
+            metrics[f"epochs/{name}"] = count / (self.blend.blend.windows[name] * settings.context_length)
+        if settings.precision == "fp16":
+            metrics["loss_scale"] = float(self.engine.optimizer.cur_scale)
+            metrics["skipped_updates"] = int(self.engine.skipped_steps)
+        return metrics
 
     def _step(self, tokens: NDArray[np.uint16], stop: _Stop) -> tuple[float, bool]:
         """One optimizer step: its mean loss over the global batch, and whether any process was asked to stop."""
@@ -230,13 +260,15 @@ class _Run:
             },
             "counters": engines.counters(self.engine),
         }
-        checkpoints.publish(self.out, facts, groups, self.settings.checkpoint.keep)
+        saving = self.settings.checkpoint
+        checkpoints.publish(self.out, facts, groups, saving.keep, saving.keep_every_steps)
 
     @contextlib.contextmanager
     def _log(self, done_steps: int) -> Iterator[Log | None]:
         if not self.here.is_first:
             yield None
             return
+        self.peak = matmul_peak(next(self.engine.module.parameters()).dtype, self.engine.device)
         tokens = self.settings.step_tokens
         log = Log(self.out, done_steps * tokens, self.settings.run_tokens, done_steps, f"train {self.settings.model}")
         try:

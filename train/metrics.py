@@ -29,9 +29,9 @@ class Log:
         self._ledger.write(ledger_line)
         self._metrics.write(json.dumps(metrics, allow_nan=False) + "\n")
         for name, value in metrics.items():
-            if name != "step":
+            if name != "step" and value is not None:
                 self._board.add_scalar(name, value, metrics["step"])
-        self._bar.set_postfix(loss=f"{metrics['loss']:.3f}", refresh=False)
+        self._bar.set_postfix(loss=f"{metrics['loss']:.3f}", mfu=f"{metrics['mfu']:.0%}", refresh=False)
         self._bar.update(tokens)
 
     def close(self) -> None:

@@ -22,11 +22,23 @@ INITIAL_DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class Size:
-    """Width, depth and heads of a preset."""
+    """Width, depth and heads of a preset, and the learning rate that suits it."""
 
     width: int
     layers: int
     heads: int
+    learning_rate: float
+    """Pythia's for its nearest size (Biderman et al. 2023, table 1: 1e-3 up to 70M, 6e-4 at 160M, 3e-4 at 410M), the
+    paper's for ``phi_1_5``; ``nano`` is smaller than any of them: what its loss fell fastest with here (docs)."""
+
+    def advice(self, learning_rate: float) -> str | None:
+        """One line if ``learning_rate`` is the paper's, which is for 1.4 billion parameters, and this is smaller."""
+        if learning_rate != SIZES["phi_1_5"].learning_rate or self.learning_rate == learning_rate:
+            return None
+        return (
+            f"learning rate {learning_rate:g} is the paper's for 1.4 billion parameters; {self.parameters:,} learn "
+            f"faster with about {self.learning_rate:g}: --optimizer.learning-rate {self.learning_rate:g}"
+        )
 
     @property
     def body_parameters(self) -> int:
@@ -53,13 +65,13 @@ class Size:
 
 
 SIZES: dict[str, Size] = {
-    "nano": Size(width=64, layers=4, heads=2),
-    "14m": Size(width=128, layers=6, heads=4),
-    "29m": Size(width=256, layers=4, heads=4),
-    "70m": Size(width=512, layers=6, heads=8),
-    "160m": Size(width=768, layers=12, heads=12),
-    "410m": Size(width=1024, layers=24, heads=16),
-    "phi_1_5": Size(width=2048, layers=24, heads=32),
+    "nano": Size(width=64, layers=4, heads=2, learning_rate=2e-3),
+    "14m": Size(width=128, layers=6, heads=4, learning_rate=1e-3),
+    "29m": Size(width=256, layers=4, heads=4, learning_rate=1e-3),
+    "70m": Size(width=512, layers=6, heads=8, learning_rate=1e-3),
+    "160m": Size(width=768, layers=12, heads=12, learning_rate=6e-4),
+    "410m": Size(width=1024, layers=24, heads=16, learning_rate=3e-4),
+    "phi_1_5": Size(width=2048, layers=24, heads=32, learning_rate=2e-4),
 }
 
 

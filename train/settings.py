@@ -19,6 +19,10 @@ from common.settings import Settings
 Preset = Literal["nano", "14m", "29m", "70m", "160m", "410m", "phi_1_5"]
 Precision = Literal["auto", "fp16", "bf16", "fp32"]
 Attention = Literal["auto", "flash_attention_2", "sdpa", "eager"]
+Schedule = Literal["matched", "paper"]
+
+PAPER_TOKENS = {"phi_1_5": 150_000_000_000, "web_only": 150_000_000_000, "web": 300_000_000_000}
+"""What the paper trained its variants on. It does not say for ``web_only``: taken as for ``phi_1_5``."""
 
 
 class BatchSettings(Settings):
@@ -58,6 +62,9 @@ class CheckpointSettings(Settings):
 
     every_steps: PositiveInt = Field(default=1000, description="save after this many steps, and at the end")
     keep: PositiveInt = Field(default=2, description="how many of the newest checkpoints stay")
+    keep_every_steps: PositiveInt | None = Field(
+        default=None, description="keep those of every multiple of this step for good; none: only the newest stay"
+    )
 
 
 class TrainSettings(Settings):
@@ -66,6 +73,10 @@ class TrainSettings(Settings):
     mixture: str = Field(description="phi_1_5, web_only, web, or a YAML file")
     data: Path = Field(description="folder that holds a folder of token shards for each source")
     model: Preset = Field(default="phi_1_5", description="size of the model; nano is for CPUs")
+    schedule: Schedule = Field(
+        default="matched",
+        description="matched: every mixture trains on the same number of tokens; paper: as published, web on 300 billion",
+    )
     tokens: PositiveInt = Field(
         default=150_000_000_000, description="tokens to train on, rounded up to whole optimizer steps"
     )
@@ -76,9 +87,32 @@ class TrainSettings(Settings):
         default="auto", description="auto: FlashAttention where it is installed and fits, else PyTorch's own"
     )
     activation_checkpointing: bool = Field(default=False, description="compute activations twice to save memory")
+    compile: bool = Field(
+        default=False, description="torch.compile the layers: faster after a minute; needs a C++ compiler"
+    )
     batch: BatchSettings = BatchSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tokens_of_the_paper(cls, values: Any) -> Any:
+        """``schedule: paper`` says how many tokens; whoever says it too must say the same."""
+        if not isinstance(values, dict) or values.get("schedule") != "paper":
+            return values
+        mixture = values.get("mixture")
+        if mixture not in PAPER_TOKENS:
+            raise ValueError(
+                f"the paper has no mixture {mixture}: with schedule paper give {', '.join(PAPER_TOKENS)}, "
+                "or give tokens and schedule matched"
+            )
+        published = PAPER_TOKENS[mixture]
+        if values.get("tokens", published) != published:
+            raise ValueError(
+                f"schedule paper trains {mixture} on {published:,} tokens, got tokens {values['tokens']}: "
+                "leave one of the two out"
+            )
+        return {**values, "tokens": published}
 
     @model_validator(mode="after")
     def _at_least_one_step(self) -> Self:
@@ -105,7 +139,7 @@ class TrainSettings(Settings):
         return self.steps * self.step_tokens
 
 
-FREE = ("data", "checkpoint.every_steps", "checkpoint.keep")
+FREE = ("data", "checkpoint.every_steps", "checkpoint.keep", "checkpoint.keep_every_steps")
 """What may change when a run is continued: it does not decide a single bit of the result.
 The shards in ``data`` are held against the digest in the checkpoint."""
 

@@ -58,7 +58,7 @@ def verify(run: Path, data: Path | None = None, advance: Callable[[int], object]
 
 
 def _difference(written: ledger.Entry, expected: ledger.Entry) -> str:
-    what = "tokens" if written.tokens != expected.tokens else "digest"
+    what = next(name for name in ("order", "tokens", "digest") if getattr(written, name) != getattr(expected, name))
     return f"step {written.step:,}: {what} {getattr(written, what)}, expected {getattr(expected, what)}"
 
 
