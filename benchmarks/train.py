@@ -42,7 +42,9 @@ SAME_LOSS = 2e-3
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--litgpt", type=Path, help="Python of an environment that has litgpt")
-    parser.add_argument("--systems", nargs="+", default=["ours", "Trainer", "litgpt", "plain PyTorch", "ours, compiled"])
+    parser.add_argument(
+        "--systems", nargs="+", default=["ours", "Trainer", "litgpt", "plain PyTorch", "ours, compiled"]
+    )
     parser.add_argument("--model", default="29m")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=7)

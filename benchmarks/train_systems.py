@@ -72,9 +72,7 @@ def plain(folder: Path, task: dict[str, Any], watch: Watch) -> None:
     from transformers import PhiForCausalLM
 
     model = PhiForCausalLM.from_pretrained(folder / "initial").train()
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=DECAY, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, betas=BETAS, eps=EPSILON, weight_decay=DECAY, fused=True)
     windows = torch.from_numpy(np.load(folder / "windows.npy").astype("int64"))
     for batch in windows.split(task["windows"]):
         total, parts = 0.0, batch.split(task["micro"])

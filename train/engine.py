@@ -7,6 +7,7 @@ LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import math
 import os
 import shutil
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 BYTES_A_PARAMETER = 16
 """Float32 weights, their gradient and two Adam moments."""
 MOMENTS = ("exp_avg", "exp_avg_sq")
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
 CPU_BUCKET = 1 << 20
 """Elements. DeepSpeed copies every gradient into its bucket but those that are larger: on a CPU nothing is gained."""
 
@@ -135,6 +138,8 @@ def build(settings: TrainSettings, here: World) -> Any:
 
     size = SIZES[settings.model]
     _check_memory(settings.model, size.parameters)
+    if not torch.cuda.is_available():
+        _keep_freed_memory()
     phi = new_model(size, settings.context_length, settings.seed, settings.attention)
     if settings.activation_checkpointing:
         phi.gradient_checkpointing_enable({"use_reentrant": False})
@@ -265,6 +270,14 @@ def _check_memory(name: str, parameters: int) -> None:
             f"the model {name} needs {needed / 1e9:.1f} GB for weights, gradients and optimizer, this machine has "
             f"{present / 1e9:.1f} GB and no GPU: give a smaller --model ({', '.join(SIZES)})"
         )
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse what is freed: every step asks for the same large blocks, and fresh pages cost it 5 to 10%."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+    if set_option:
+        set_option(M_MMAP_MAX, 0)
+        set_option(M_TRIM_THRESHOLD, -1)
 
 
 def _free_port() -> int:

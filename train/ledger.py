@@ -78,6 +78,8 @@ def _parsed(line: str) -> Entry | None:
     try:
         values: Any = json.loads(line)
         order = int(values["order"])
-        return Entry(int(values["step"]), order, {str(k): int(v) for k, v in values["tokens"].items()}, str(values["digest"]))
+        return Entry(
+            int(values["step"]), order, {str(k): int(v) for k, v in values["tokens"].items()}, str(values["digest"])
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

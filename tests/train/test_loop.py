@@ -1,19 +1,29 @@
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from fractions import Fraction
 
 import pytest
 import torch
+from deepspeed.accelerator import get_accelerator
 
 from common.errors import BusyError, InputError, IntegrityError, SettingsError
 from common.files import lock
+from mixtures import open_blend
+from tests.conftest import REPOSITORY
 from tests.mixtures.helpers import folder_bytes, make_source
-from tests.train.conftest import STEPS, arguments, assert_same_run, losses, start, wait_for_step
+from tests.train.conftest import OPTIONS, STEPS, arguments, assert_same_run, losses, start, wait_for_step
 from train import checkpoint as checkpoints
+from train import engine
 from train.engine import DivergedError
 from train.loop import EXIT_STOPPED, train
 from train.loss import LanguageModel
+from train.model import SIZES
+from train.run import claim
+from train.settings import CheckpointSettings, TrainSettings
 
 
 def test_the_loss_falls_from_that_of_a_uniform_guess(unbroken):
@@ -22,17 +32,26 @@ def test_the_loss_falls_from_that_of_a_uniform_guess(unbroken):
     assert last < first - 0.3
 
 
-def test_metrics_and_tensorboard_tell_every_step(unbroken):
+def test_metrics_and_tensorboard_tell_every_step(unbroken, settings):
     rows = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
     assert [row["tokens"] for row in rows] == [128 * step for step in range(1, STEPS + 1)]
     assert {row["learning_rate"] for row in rows} == {1e-3}
     assert all(row["tokens_per_second"] > 0 for row in rows)
+    flops = SIZES["nano"].training_flops(128, 32)
+    peaks = [flops * row["tokens_per_second"] / 128 / row["mfu"] for row in rows]
+    assert peaks == pytest.approx([peaks[0]] * STEPS)  # one measured peak a run
+    assert all(0 < row["mfu"] < 1 and row["gradient_norm"] > 0 for row in rows)
+    blend = open_blend("web", settings.data, 32, seed=1).blend
+    for name, windows in blend.windows.items():
+        seen = [blend.counts(0, 4 * step)[name] / windows for step in range(1, STEPS + 1)]
+        assert [row[f"epochs/{name}"] for row in rows] == pytest.approx(seen)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     board = EventAccumulator(str(unbroken / "tensorboard")).Reload()
     assert [event.step for event in board.Scalars("loss")] == list(range(1, STEPS + 1))
-    assert [event.value for event in board.Scalars("loss")] == pytest.approx(losses(unbroken))
+    for name in ("loss", "gradient_norm", "mfu", "epochs/web"):
+        assert [event.value for event in board.Scalars(name)] == pytest.approx([row[name] for row in rows])
 
 
 def test_a_resumed_run_equals_the_unbroken_one_to_the_last_digit(broken, unbroken, settings):
@@ -53,14 +72,20 @@ def test_a_damaged_newest_checkpoint_is_passed_over_and_the_run_comes_out_the_sa
     assert checkpoints.load(broken / "checkpoints" / "step-6").step == 6  # it was made anew
 
 
-def test_a_killed_run_goes_on_and_equals_the_unbroken_one(unbroken, settings, data, tmp_path):
-    run = tmp_path / "killed"
-    process = start(arguments(data, run))
-    wait_for_step(run, 4, process)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert train(settings, run).made_steps < STEPS
-    assert_same_run(run, unbroken)
+def test_every_loss_of_a_run_that_is_killed_again_and_again_is_that_of_the_unbroken_one(settings, tmp_path):
+    """The short form of benchmarks/train_kills.py."""
+    often = settings.model_copy(update={"checkpoint": CheckpointSettings(every_steps=2)})
+    claim(tmp_path, often)
+    command = [sys.executable, "-m", "tests.train.kills", str(tmp_path / "settings.yaml"), str(tmp_path), "4", "1"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["killed_while_running"] >= 2
+    assert counts["killed_inside_a_checkpoint"] >= 1
+    assert counts["losses_compared"] > STEPS
+    assert (counts["attempts_with_another_loss"], counts["verified_steps"], counts["difference"]) == (0, STEPS, None)
+    assert counts["finished_well"] and counts["same_ledger"] and counts["same_model"]
 
 
 def test_sigterm_saves_the_step_and_exits_with_the_status_of_try_again(unbroken, settings, data, tmp_path):
@@ -77,17 +102,22 @@ def test_sigterm_saves_the_step_and_exits_with_the_status_of_try_again(unbroken,
     assert_same_run(run, unbroken)
 
 
-def test_two_processes_equal_one_and_one_goes_on_where_two_stopped(unbroken, settings, data, tmp_path):
-    run = tmp_path / "two"
-    process = start(arguments(data, run), processes=2)
-    _, said = process.communicate(timeout=400)
-    assert process.returncode == 0, said
-    assert losses(run) == pytest.approx(losses(unbroken), abs=1e-5)
-    assert (run / "ledger.jsonl").read_bytes() == (unbroken / "ledger.jsonl").read_bytes()
-    shutil.rmtree(run / "export")
-    shutil.rmtree(run / "checkpoints" / "step-8")
-    assert train(settings, run).made_steps == 2
-    assert losses(run) == pytest.approx(losses(unbroken), abs=1e-5)
+def test_two_processes_equal_one_and_runs_go_on_from_two_to_one_and_from_one_to_two(
+    unbroken, broken, settings, data, tmp_path
+):
+    two = tmp_path / "two"
+    for run in (two, broken):
+        _, said = start(arguments(data, run), processes=2).communicate(timeout=400)
+        assert "finished: the model is in" in said
+    assert "going on after step 6" in said
+    for run in (two, broken):
+        assert losses(run) == pytest.approx(losses(unbroken), abs=1e-5)
+        assert (run / "ledger.jsonl").read_bytes() == (unbroken / "ledger.jsonl").read_bytes()
+    assert losses(broken)[:6] == losses(unbroken)[:6]
+    shutil.rmtree(two / "export")
+    shutil.rmtree(two / "checkpoints" / "step-8")
+    assert train(settings, two).made_steps == 2
+    assert losses(two) == pytest.approx(losses(unbroken), abs=1e-5)
 
 
 def test_a_finished_run_does_nothing(unbroken, settings):
@@ -168,3 +198,38 @@ def test_a_loss_that_is_no_number_stops_the_run_and_the_last_checkpoint_stays(br
     assert len(losses(broken)) == 7
     train(settings, broken)
     assert_same_run(broken, unbroken)
+
+
+def overflow_at_first(monkeypatch):
+    """Make the gradient of the first micro-step infinite; the loss is as it was."""
+    whole, calls = LanguageModel.forward, []
+
+    def forward(self, tokens):
+        loss = whole(self, tokens)
+        calls.append(1)
+        if len(calls) == 1:
+            loss.register_hook(lambda gradient: gradient * torch.inf)
+        return loss
+
+    monkeypatch.setattr(LanguageModel, "forward", forward)
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_even_if_the_loss_is_one(broken, settings, monkeypatch):
+    before = folder_bytes(broken / "checkpoints")
+    overflow_at_first(monkeypatch)
+    with pytest.raises(DivergedError, match="the norm of the gradient is inf at step 7"):
+        train(settings, broken)
+    assert folder_bytes(broken / "checkpoints") == before
+
+
+def test_a_skipped_fp16_update_takes_its_data_all_the_same_and_is_counted(unbroken, settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(get_accelerator(), "is_fp16_supported", lambda: True)  # slow on a CPU, and enough for 3 steps
+    monkeypatch.setattr(engine, "resolved", lambda settings: settings)
+    overflow_at_first(monkeypatch)
+    half = {"precision": "fp16", "attention": "sdpa", "tokens": 3 * 128, "data": settings.data}
+    train(TrainSettings.parse({**OPTIONS, **half}), tmp_path / "run")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["skipped_updates"] for row in rows] == [1, 1, 1]
+    assert [row["gradient_norm"] is None for row in rows] == [True, False, False]
+    lines = (unbroken / "ledger.jsonl").read_text().splitlines()[:3]
+    assert (tmp_path / "run" / "ledger.jsonl").read_text().splitlines() == lines
