@@ -6,7 +6,8 @@ The same Phi (29M parameters, the same initial weights), the same windows in the
 system trains in a process of its own (benchmarks/train_systems.py), one after the other and all of them again for every
 repeat, so that a busy minute does not fall on one alone. Time is CPU time of the process over the steps after the first
 ``--warm-up``: what loading or compiling takes is not counted. Memory is the peak of the whole process up to its last
-step (VmHWM). The peak of the machine is the fastest matrix product (1,024 × 1,024) that any repeat saw, in the same CPU seconds.
+step (VmHWM). The peak of the machine is the fastest matrix product (1,024 × 1,024) that any repeat saw, in the same
+CPU seconds.
 
 litgpt holds transformers back, so it needs an environment of its own: ``pip install --no-deps litgpt lightning …`` in a
 venv that sees this one's packages will do. Without ``--litgpt`` it is left out.
@@ -34,7 +35,8 @@ import numpy as np
 from common.command import note, table
 
 HERE = Path(__file__).resolve().parent.parent
-OWN = ("ours", "ours, compiled")
+SYSTEMS = ("ours", "ours, compiled", "Trainer", "litgpt", "plain PyTorch")
+OWN = SYSTEMS[:2]
 SAME_LOSS = 2e-3
 """Rounding grows by the step; Trainer logs four digits."""
 
@@ -42,9 +44,7 @@ SAME_LOSS = 2e-3
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--litgpt", type=Path, help="Python of an environment that has litgpt")
-    parser.add_argument(
-        "--systems", nargs="+", default=["ours", "Trainer", "litgpt", "plain PyTorch", "ours, compiled"]
-    )
+    parser.add_argument("--systems", nargs="+", default=SYSTEMS)
     parser.add_argument("--model", default="29m")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=7)
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--context", type=int, default=256)
     options = parser.parse_args(arguments)
     systems = [name for name in options.systems if name != "litgpt" or options.litgpt]
-    if systems != options.systems:
+    if len(systems) < len(options.systems):
         note("litgpt is left out: give --litgpt PYTHON of an environment that has it")
 
     task = {name: getattr(options, name) for name in ("model", "steps", "windows", "micro", "context")}
@@ -63,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         _prepare(folder, task)
         for repeat in range(options.repeats):
-            for system in told:
+            for system, results in told.items():
                 note(f"repeat {repeat + 1} of {options.repeats}: {system}")
                 python = options.litgpt if system == "litgpt" else sys.executable
-                told[system].append(_run(python, system, folder))
+                results.append(_run(python, system, folder))
     return _report(told, task, options)
 
 

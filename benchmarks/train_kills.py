@@ -46,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = json.loads(done.stdout.splitlines()[-1])
     print(table([{"what": name, "value": value} for name, value in counts.items()]))
     good = (
-        counts["attempts_with_another_loss"] == 0
+        counts["killed"] == options.kills
+        and counts["attempts_with_another_loss"] == 0
         and counts["finished_well"]
         and counts["verified_steps"] == options.steps
         and counts["difference"] is None

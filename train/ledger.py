@@ -4,8 +4,8 @@
 is taken over the tokens that went into the model, in the order of the blend, so it is the same for every number of
 processes and can be recomputed from the settings and the shards alone. ``order`` is the version of the blend's order.
 
-A step takes its windows whether or not its update was made. With fp16 an update whose gradient overflows is skipped, and
-the step stands in the ledger all the same: data never depend on numerics, so that variants stay paired.
+A step takes its windows whether or not its update was made. With fp16 an update whose gradient overflows is skipped,
+and the step stands in the ledger all the same: data never depend on numerics, so that variants stay paired.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def totals(entries: Iterable[Entry]) -> dict[str, int]:
 def _parsed(line: str) -> Entry | None:
     try:
         values: Any = json.loads(line)
-        order = int(values["order"])
-        return Entry(
-            int(values["step"]), order, {str(k): int(v) for k, v in values["tokens"].items()}, str(values["digest"])
-        )
+        tokens = {str(name): int(count) for name, count in values["tokens"].items()}
+        return Entry(int(values["step"]), int(values["order"]), tokens, str(values["digest"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

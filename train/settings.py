@@ -75,7 +75,7 @@ class TrainSettings(Settings):
     model: Preset = Field(default="phi_1_5", description="size of the model; nano is for CPUs")
     schedule: Schedule = Field(
         default="matched",
-        description="matched: every mixture trains on the same number of tokens; paper: as published, web on 300 billion",
+        description="matched: every mixture trains on the same tokens; paper: as published, web on twice as many",
     )
     tokens: PositiveInt = Field(
         default=150_000_000_000, description="tokens to train on, rounded up to whole optimizer steps"

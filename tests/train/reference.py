@@ -113,7 +113,7 @@ def _norm_back(gradients, name, weights, cache, d):
 
 
 def _turn(x, back=False):
-    """Rotary positions on the first half of each head: pairs (i, i + r/2) of the r turned numbers by t · base^(-2i/r)."""
+    """Rotary positions on the first half of a head: of its r numbers, (i, i + r/2) are turned by t · base^(-2i/r)."""
     turned = x.shape[-1] // 2
     pairs = turned // 2
     angle = np.arange(x.shape[-2])[:, None] * ROTARY_BASE ** (-2 * np.arange(pairs) / turned)

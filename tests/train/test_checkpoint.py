@@ -7,12 +7,12 @@ from common.errors import InputError, IntegrityError
 from train import checkpoint as checkpoints
 
 
-def publish(run, step, keep=2, value=1.0):
+def publish(run, step, keep=2, value=1.0, keep_every_steps=None):
     for name in checkpoints.RUN_FILES:
         run.mkdir(exist_ok=True)
         (run / name).write_text(f"{step}\n")
     groups = [(name, {"w": torch.full((3,), value)}) for name in checkpoints.TENSORS]
-    return checkpoints.publish(run, {"step": step, "tokens": {"web": step}}, iter(groups), keep)
+    return checkpoints.publish(run, {"step": step, "tokens": {"web": step}}, iter(groups), keep, keep_every_steps)
 
 
 def steps(run):
@@ -23,6 +23,12 @@ def test_the_newest_checkpoints_stay_and_older_ones_go(tmp_path):
     for step in (9, 10, 100):
         publish(tmp_path / "run", step)
     assert steps(tmp_path / "run") == [10, 100]
+
+
+def test_checkpoints_of_every_nth_step_stay_beside_the_newest(tmp_path):
+    for step in range(2, 18, 2):
+        publish(tmp_path / "run", step, keep=1, keep_every_steps=6)
+    assert steps(tmp_path / "run") == [6, 12, 16]
 
 
 def test_what_was_published_is_loaded(tmp_path):

@@ -14,6 +14,12 @@ def alone(monkeypatch):
         yield here
 
 
+def test_compiling_without_a_compiler_is_refused_before_anything_begins(settings, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(SettingsError, match=r"compile needs a C\+\+ compiler"):
+        engines.resolved(settings.model_copy(update={"compile": True}))
+
+
 def test_precision_and_attention_are_settled_for_a_machine_without_a_gpu(settings):
     found = engines.resolved(settings)
     assert (found.precision, found.attention) == ("fp32", "sdpa")

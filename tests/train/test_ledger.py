@@ -33,7 +33,7 @@ def test_a_ledger_reads_back_as_it_was_written(tmp_path):
     assert ledger.totals(entries) == {"web": 60, "code": 30}
 
 
-@pytest.mark.parametrize("bad", ["{", "[]", '{"step": 2}', '{"step": 3, "tokens": {}, "digest": ""}'])
+@pytest.mark.parametrize("bad", ["{", "[]", '{"step": 2}', '{"step": 3, "order": 1, "tokens": {}, "digest": ""}'])
 def test_a_line_that_is_not_the_next_step_is_named(tmp_path, bad):
     path = tmp_path / "ledger.jsonl"
     path.write_text(entry(1).line() + bad + "\n")

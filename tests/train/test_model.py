@@ -57,3 +57,11 @@ def test_flops_are_six_a_multiplied_parameter_plus_attention():
     multiplied = size.body_parameters + 51_200 * 65
     assert size.training_flops(1, 256) == 6 * multiplied + 12 * 4 * 64 * 256
     assert size.training_flops(1000, 256) == 1000 * size.training_flops(1, 256)
+
+
+def test_a_small_model_at_the_rate_of_the_paper_is_told_a_better_one():
+    assert "29,423,104 learn faster with about 0.001: --optimizer.learning-rate 0.001" in SIZES["29m"].advice(2e-4)
+    assert SIZES["29m"].advice(5e-4) is None
+    assert SIZES["phi_1_5"].advice(2e-4) is None
+    rates = [size.learning_rate for size in SIZES.values()]
+    assert rates == sorted(rates, reverse=True)

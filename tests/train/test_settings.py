@@ -58,3 +58,25 @@ def test_what_differs_is_named_and_where_the_data_lie_does_not_count():
     )
     assert differences(PAPER, other) == ["seed: 0 → 3", "optimizer.learning_rate: 0.0002 → 0.001"]
     assert differences(PAPER, PAPER) == []
+
+
+@pytest.mark.parametrize(
+    ("mixture", "tokens"), [("phi_1_5", 150 * 10**9), ("web_only", 150 * 10**9), ("web", 300 * 10**9)]
+)
+def test_the_schedule_of_the_paper_trains_each_mixture_on_its_own_tokens(mixture, tokens):
+    values = {"mixture": mixture, "data": "d", "schedule": "paper"}
+    settings = TrainSettings.parse(values)
+    assert settings.tokens == tokens
+    assert TrainSettings.parse(settings.model_dump(mode="json")) == settings  # as settings.yaml is read back
+    with pytest.raises(SettingsError, match=f"schedule paper trains {mixture} on {tokens:,} tokens, got tokens 7"):
+        TrainSettings.parse({**values, "tokens": 7})
+
+
+def test_a_matched_schedule_trains_every_mixture_on_the_same_tokens():
+    runs = [TrainSettings.parse({"mixture": name, "data": "d"}) for name in ("phi_1_5", "web_only", "web")]
+    assert {run.run_tokens for run in runs} == {PAPER.run_tokens}
+
+
+def test_the_paper_has_no_other_mixture():
+    with pytest.raises(SettingsError, match=r"the paper has no mixture mine\.yaml: with schedule paper give phi_1_5"):
+        TrainSettings.parse({"mixture": "mine.yaml", "data": "d", "schedule": "paper"})

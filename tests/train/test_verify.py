@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from mixtures.blend import ORDER_VERSION
 from tests.mixtures.helpers import make_source
 from tests.train.conftest import STEPS
 from train.cli import main
@@ -36,6 +37,11 @@ def test_a_changed_digest_or_count_is_found_at_its_step(copied, capsys):
     assert found["steps"] == 4
     assert found["difference"].startswith("step 5: tokens")
     assert "step 7: digest 0000" in str(verify_after(copied, 5).difference)
+
+
+def test_a_ledger_of_another_version_of_the_order_is_told_as_such(copied):
+    rewrite(copied, 3, lambda line: line.update(order=ORDER_VERSION - 1))
+    assert verify(copied).difference == f"step 3: order {ORDER_VERSION - 1}, expected {ORDER_VERSION}"
 
 
 def verify_after(run, step):
