@@ -223,13 +223,13 @@ def test_a_gradient_that_is_no_number_stops_the_run_even_if_the_loss_is_one(brok
 
 
 def test_a_skipped_fp16_update_takes_its_data_all_the_same_and_is_counted(unbroken, settings, tmp_path, monkeypatch):
-    monkeypatch.setattr(get_accelerator(), "is_fp16_supported", lambda: True)  # slow on a CPU, and enough for 3 steps
+    monkeypatch.setattr(get_accelerator(), "is_fp16_supported", lambda: True)  # slow on a CPU, and enough for two steps
     monkeypatch.setattr(engine, "resolved", lambda settings: settings)
     overflow_at_first(monkeypatch)
-    half = {"precision": "fp16", "attention": "sdpa", "tokens": 3 * 128, "data": settings.data}
+    half = {"precision": "fp16", "attention": "sdpa", "tokens": 2 * 128, "data": settings.data}
     train(TrainSettings.parse({**OPTIONS, **half}), tmp_path / "run")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
-    assert [row["skipped_updates"] for row in rows] == [1, 1, 1]
-    assert [row["gradient_norm"] is None for row in rows] == [True, False, False]
-    lines = (unbroken / "ledger.jsonl").read_text().splitlines()[:3]
+    assert [row["skipped_updates"] for row in rows] == [1, 1]
+    assert [row["gradient_norm"] is None for row in rows] == [True, False]
+    lines = (unbroken / "ledger.jsonl").read_text().splitlines()[:2]
     assert (tmp_path / "run" / "ledger.jsonl").read_text().splitlines() == lines
