@@ -7,9 +7,10 @@ page forbids scripts and any connection by its content security policy, so that 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -47,11 +48,15 @@ th { font-weight: 600; color: var(--soft); overflow-wrap: normal }
 td { min-width: 4rem }
 th.n, td.n { text-align: right }
 td.n, td.s { white-space: nowrap }
+tr.soft td { color: var(--soft); opacity: .75 }
 figure { margin: 1rem 0 }
 figure img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; border: 1px solid var(--line) }
 .facts { display: flex; flex-wrap: wrap; gap: .6rem; padding: 0; margin: 1rem 0; list-style: none }
 .facts li { background: var(--box); border-radius: 8px; padding: .6rem .9rem; min-width: 8.5rem }
 .facts b { display: block; font-size: 1.25rem; color: var(--accent) }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .6rem; margin: .6rem 0 }
+.beside div { background: var(--box); border-radius: 8px; padding: .5rem .9rem }
+a { color: var(--accent) }
 details { background: var(--box); border-radius: 8px; padding: .5rem .9rem; margin: .5rem 0 }
 summary { cursor: pointer }
 pre { white-space: pre-wrap; font: 13px/1.5 ui-monospace, monospace; margin: .5rem 0 }
@@ -78,20 +83,21 @@ class Page:
         items = (Markup("<li><b>{}</b>{}</li>").format(_shown(value), label) for label, value in facts)
         self._parts.append(Markup("<ul class=facts>{}</ul>").format(Markup("").join(items)))
 
-    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """A table; columns that hold numbers are set to the right."""
+    def table(self, header: Sequence[str], rows: Iterable[Sequence[Any]], soft: Collection[int] = ()) -> None:
+        """A table; columns that hold numbers are set to the right, and the rows numbered in ``soft`` are greyed."""
         listed = [list(row) for row in rows]
         numeric = [any(isinstance(row[i], int | float) for row in listed) for i in range(len(header))]
 
-        def line(tag: str, cells: Sequence[Any]) -> Markup:
-            return Markup("<tr>{}</tr>").format(
+        def line(tag: str, cells: Sequence[Any], is_soft: bool = False) -> Markup:
+            return Markup("<tr{}>{}</tr>").format(
+                Markup(" class=soft" if is_soft else ""),
                 Markup("").join(
                     Markup("<{}{}>{}</{}>").format(Markup(tag), _class(cell, right), _shown(cell), Markup(tag))
                     for cell, right in zip(cells, numeric, strict=True)
-                )
+                ),
             )
 
-        body = Markup("").join(line("td", row) for row in listed)
+        body = Markup("").join(line("td", row, number in soft) for number, row in enumerate(listed))
         self._parts.append(Markup("<div class=scroll><table>{}{}</table></div>").format(line("th", header), body))
 
     def figure(self, draw: Callable[[Axes], None], caption: str, width: float = 8, height: float = 3.2) -> None:
@@ -107,6 +113,21 @@ class Page:
         """A quoted text behind a line that opens on a click."""
         line, cut = _cut(summary, MAX_CELL_CHARACTERS), _cut(text, MAX_SAMPLE_CHARACTERS)
         self._parts.append(Markup("<details><summary>{}</summary><pre>{}</pre></details>").format(line, cut))
+
+    def beside(self, texts: Iterable[tuple[str, str]]) -> None:
+        """Quoted texts side by side, each under its label; on a narrow screen one below the other."""
+        boxes = (
+            Markup("<div><b>{}</b><pre>{}</pre></div>").format(
+                _cut(label, MAX_CELL_CHARACTERS), _cut(text, MAX_SAMPLE_CHARACTERS)
+            )
+            for label, text in texts
+        )
+        self._parts.append(Markup("<div class=beside>{}</div>").format(Markup("").join(boxes)))
+
+    def links(self, places: Iterable[tuple[str, Path]]) -> None:
+        """A list of (label, relative path): a link names a place beside the page and no address on a network."""
+        items = (Markup('<li><a href="./{}">{}</a></li>').format(quote(path.as_posix()), text) for text, path in places)
+        self._parts.append(Markup("<ul>{}</ul>").format(Markup("").join(items)))
 
     def html(self) -> str:
         """The whole page."""

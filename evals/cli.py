@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from common import command
-from evals.settings import RunSettings
+from evals.settings import CompareSettings, RunSettings
 
 app = App(
     name="evals",
@@ -19,6 +19,7 @@ app = App(
 )
 
 DEFAULTS = RunSettings()
+COMPARED = CompareSettings()
 Flag = Annotated[bool, Parameter(negative=())]
 
 
@@ -69,12 +70,19 @@ def run(
 
 
 @app.command
-def compare(*results: Path, json: Flag = False) -> None:
-    """Compare variants: bits per byte on each source, with intervals over documents.
+def compare(
+    *results: Path,
+    settings: Annotated[CompareSettings, Parameter(name="*")] = COMPARED,
+    json: Flag = False,
+) -> None:
+    """Say of variants whether they are better, worse, equivalent or not distinguishable, and how sure that is.
 
-    Lower is better. Runs that differ only in the seed are one variant.
+    Runs that differ only in the seed are one variant. With three seeds or more of both, a pair of variants gets a
+    verdict on the recipe; with fewer only an interval over items, which is about these trained models.
+    Scores are the probability of the right answer on each task (higher is better) and bits per byte of each source of
+    held-out documents (lower is better).
 
-    Example: evals compare results
+    Example: evals compare results --baseline web_only
 
     Parameters
     ----------
@@ -87,17 +95,23 @@ def compare(*results: Path, json: Flag = False) -> None:
     from evals.results import read_all
     from evals.tables import as_json, as_text
 
-    comparison = compare_runs(read_all(list(results)))
+    comparison = compare_runs(read_all(list(results)), settings)
     command.emit(as_json(comparison), as_text(comparison), json)
 
 
 @app.command
-def report(*results: Path, out: Path, json: Flag = False) -> None:
-    """Write one HTML page that compares the variants: what they were trained on, curves, bits per byte, samples.
+def report(
+    *results: Path,
+    out: Path,
+    runs: Path | None = None,
+    settings: Annotated[CompareSettings, Parameter(name="*")] = COMPARED,
+    json: Flag = False,
+) -> None:
+    """Write one HTML page about the variants: verdicts, what they were trained on, curves, the paper's table, samples.
 
     The page stands alone and opens offline.
 
-    Example: evals report results --out comparison.html
+    Example: evals report results --out comparison.html --runs runs
 
     Parameters
     ----------
@@ -105,15 +119,18 @@ def report(*results: Path, out: Path, json: Flag = False) -> None:
         Results folders of evals run.
     out
         The page.
+    runs
+        Folder that holds the run directories, to link to them.
     json
         Print one JSON document.
     """
     from evals.compare import compare as compare_runs
-    from evals.report import page
+    from evals.report import page, run_links
     from evals.results import read_all
 
-    comparison = compare_runs(read_all(list(results)))
-    page(comparison).write(out)
+    read = read_all(list(results))
+    comparison = compare_runs(read, settings)
+    page(comparison, run_links(read, runs, out) if runs else None).write(out)
     names = [variant.name for variant in comparison.variants]
     command.emit({"page": str(out), "variants": names}, f"{out}: {', '.join(names)}", json)
 

@@ -1,211 +1,247 @@
-"""Variants side by side: what each trained model predicts better, and how much that says about its recipe.
+"""Variants side by side: what is better, worse, equivalent or not distinguishable, and what cannot be said.
 
-Runs whose settings differ only in the seed are one variant. Intervals are over documents: they say how sure a
-difference between *these trained models* is. Another seed of the same recipe can differ by more (DESIGN §9), so that
-this comparison gives no verdict on a recipe, and says so.
+Runs whose settings differ only in the seed are one variant. With three seeds or more of both, a pair of variants gets a
+verdict on the recipe, from the spread between seeds (``evals.seeds``). With fewer there is only an interval over
+documents or items, which says how sure a difference between *these trained models* is, and is no verdict.
+
+All pairs and lines of a metric are one family: the mean over tasks (or sources) holds half of its level, the single
+ones the other half. Tasks on which the models show no signal are neither in the mean nor in the family.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import SettingsError
+from evals.clean import Contamination, read_contamination
+from evals.comparison import MEAN, Comparison, CurvePoint, Difference, Measure, Signal, Verdict
+from evals.notes import check_comparable, notes
 from evals.results import RunResult
-from evals.statistics import FEW_DOCUMENTS, bits_per_byte, interval, resampled_bits_per_byte
+from evals.seeds import Welch, holm, judge, shares, welch
+from evals.settings import CompareSettings
+from evals.statistics import interval, resampled_ratio
+from evals.units import BITS, GOLD, Metric, Unit, held_out_units, task_units
+from evals.variants import Variant, group
 
-MIN_SEEDS = 3
-"""Fewer trained models of a recipe say nothing about how much the recipe varies by itself."""
-MAY_DIFFER = ("mixture", "data.")
-"""What a controlled comparison varies: the mixture, or the text of its sources."""
+DEFAULTS = CompareSettings()
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Variant:
-    """Runs that differ in nothing but the seed."""
+class _Line:
+    """One line of a metric: scores of all runs, draws over items of each variant."""
 
+    metric: Metric
     name: str
-    runs: tuple[RunResult, ...]
+    items: int
+    scores: Floats
+    """float64[runs]"""
+    draws: Floats
+    """float64[variants, resamples]"""
+    is_counted: bool = True
 
     @property
-    def tokens(self) -> int:
-        """Tokens that a run of it was trained on."""
-        return sum(use.tokens for use in self.runs[0].trained.values())
+    def is_mean(self) -> bool:
+        return self.name == MEAN
 
 
-@dataclass(frozen=True)
-class Measure:
-    """Bits per byte of a variant on the held-out documents of a source; the mean over its runs."""
+def compare(runs: Sequence[RunResult], settings: CompareSettings = DEFAULTS) -> Comparison:
+    """Compare runs on the held-out documents and the tasks that they share.
 
-    variant: str
-    source: str
-    documents: int
-    bits_per_byte: float
-    low: float
-    high: float
-    by_seed: tuple[float, ...]
-
-    @property
-    def seed_deviation(self) -> float | None:
-        """Standard deviation between seeds; none for one seed."""
-        return float(np.std(self.by_seed, ddof=1)) if len(self.by_seed) > 1 else None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """First minus second variant over the same documents; below zero the first predicts them better."""
-
-    source: str
-    first: str
-    second: str
-    documents: int
-    difference: float
-    low: float
-    high: float
-
-    @property
-    def is_clear(self) -> bool:
-        """Whether the interval over documents leaves zero out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All that is said about a set of runs."""
-
-    variants: list[Variant]
-    measures: list[Measure]
-    differences: list[Difference]
-    notes: list[str]
-
-    @property
-    def sources(self) -> list[str]:
-        """Sources with held-out documents."""
-        return sorted({measure.source for measure in self.measures})
-
-    def measure(self, variant: str, source: str) -> Measure:
-        """One cell of the table."""
-        return next(m for m in self.measures if (m.variant, m.source) == (variant, source))
-
-
-def compare(runs: Sequence[RunResult]) -> Comparison:
-    """Compare runs on the held-out documents that they share.
-
+    Args:
+        runs: finished runs, and earlier checkpoints of them.
+        settings: see :class:`CompareSettings`.
     Raises:
-        SettingsError: if there is no run, or the runs were not scored on the same documents in the same way.
+        SettingsError: if there is no run, the runs were not scored on the same items in the same way, a run has fewer
+            checkpoints than are to be averaged, or no variant is called like the baseline.
     """
-    _check_comparable(runs)
-    variants = group(runs)
-    measures: list[Measure] = []
-    differences: list[Difference] = []
-    for source in sorted(runs[0].held_out):
-        n_bytes = runs[0].scores(source).n_bytes
-        by_run = {run.name: run.scores(source).log_probability for run in runs}
-        # a document's mean over seeds, so that the bootstrap is over documents and nothing else
-        means = np.stack([np.mean([by_run[run.name] for run in v.runs], axis=0) for v in variants])
-        values, draws = bits_per_byte(means, n_bytes), resampled_bits_per_byte(means, n_bytes)
-        for number, variant in enumerate(variants):
-            by_seed = tuple(float(bits_per_byte(by_run[run.name], n_bytes)) for run in variant.runs)
-            limits = interval(draws[number])
-            measures.append(Measure(variant.name, source, len(n_bytes), float(values[number]), *limits, by_seed))
-        for a, b in itertools.combinations(range(len(variants)), 2):
-            limits = interval(draws[a] - draws[b])
-            names = variants[a].name, variants[b].name
-            differences.append(Difference(source, *names, len(n_bytes), float(values[a] - values[b]), *limits))
-    return Comparison(variants, measures, differences, _notes(variants, measures))
+    check_comparable(runs)
+    contamination = read_contamination(settings.contamination) if settings.contamination else None
+    finals = [run for run in runs if run.checkpoint_of is None]
+    chains = _chains(runs, finals, settings.average)
+    variants = group(finals)
+    order = [run.name for variant in variants for run in variant.runs]
+    places = {run.name: place for place, run in enumerate(runs)}
+    last = [[places[run.name] for run in chains[name][: settings.average]] for name in order]
+    members = _members(variants)
+
+    everywhere = held_out_units(runs), task_units(runs)
+    held_out, tasks = ([unit.merged(last) for unit in units] for units in everywhere)
+    signals = _signals(tasks)
+    weak = {signal.task for signal in signals if not signal.is_there}
+    lines = _lines(tasks, members, weak) + _lines(held_out, members, set())
+    clean = _clean_units(tasks, contamination) if contamination else []
+    measures = [measure for line in lines for measure in _measures(line, variants, members)]
+    return Comparison(
+        settings,
+        variants,
+        measures,
+        differences=_differences(lines, variants, members, settings),
+        clean=_differences(_lines(clean, members, weak), variants, members, settings),
+        signals=signals,
+        accuracy={
+            (unit.name, variant.name): float(unit.accuracy[rows].mean())
+            for unit in tasks
+            for variant, rows in zip(variants, members, strict=True)
+            if unit.accuracy is not None
+        },
+        curves=_curves(everywhere, variants, chains, places, weak),
+        notes=notes(variants, measures, signals, tasks, contamination),
+    )
 
 
-def group(runs: Iterable[RunResult]) -> list[Variant]:
-    """Runs by variant, each named after its mixture and, where that is not enough, by what sets it apart."""
-    groups: dict[str, list[RunResult]] = {}
-    for run in runs:
-        groups.setdefault(repr(sorted(_recipe(run).items())), []).append(run)
-    listed = [tuple(sorted(members, key=lambda run: (str(run.seed), run.name))) for members in groups.values()]
-    variants = []
-    for members in listed:
-        alike = [other[0] for other in listed if other[0].mixture == members[0].mixture]
-        apart = _apart(members[0], alike)
-        variants.append(Variant(members[0].mixture + (f" ({', '.join(apart)})" if apart else ""), members))
-    return sorted(variants, key=lambda variant: variant.name)
+def _members(variants: Sequence[Variant]) -> list[list[int]]:
+    """Rows of each variant where its runs stand one after the other."""
+    ends = np.cumsum([len(variant.runs) for variant in variants])
+    return [list(range(end - len(v.runs), end)) for end, v in zip(ends.tolist(), variants, strict=True)]
 
 
-def _notes(variants: Sequence[Variant], measures: Sequence[Measure]) -> list[str]:
-    notes = []
-    seeds = ", ".join(f"{v.name} has {len(v.runs)}" for v in variants)
-    if len(variants) > 1 and min(len(v.runs) for v in variants) < MIN_SEEDS:
-        notes.append(
-            f"No verdict on the recipes is given: that takes at least {MIN_SEEDS} seeds of each ({seeds}). The "
-            "intervals say how sure a difference between these trained models is over documents like these; another "
-            "seed of the same recipe can move it by more."
-        )
-    elif len(variants) > 1:
-        notes.append(
-            f"No verdict on the recipes is given yet: the table shows means over seeds ({seeds}) and the standard "
-            "deviation between them. A difference that is not well above that deviation is no evidence."
-        )
-    for source in sorted({m.source for m in measures}):
-        without = [v.name for v in variants if not v.runs[0].trained.get(source)]
-        if 0 < len(without) < len(variants):
-            notes.append(
-                f"{', '.join(without)} saw no text of {source}: that the others predict its held-out documents better "
-                "is to be expected, and says little about the worth of the text."
-            )
-    recipes = [_recipe(v.runs[0]) for v in variants]
-    # "tokens" is what was asked for; what was trained on is told below
-    differing = [key for key in _differing(recipes) if not key.startswith((*MAY_DIFFER, "tokens"))]
-    if differing:
-        notes.append(f"Not a controlled comparison: the variants differ also in {', '.join(differing)}.")
-    if len({v.tokens for v in variants}) > 1:
-        listed = ", ".join(f"{v.name} {v.tokens:,}" for v in variants)
-        notes.append(f"The variants were not trained on equally many tokens: {listed}.")
-    few = sorted({f"{m.source} {m.documents}" for m in measures if m.documents < FEW_DOCUMENTS})
-    if few:
-        notes.append(
-            f"Few held-out documents ({', '.join(few)}): with fewer than {FEW_DOCUMENTS} the intervals are too narrow."
-        )
-    return notes
-
-
-def _check_comparable(runs: Sequence[RunResult]) -> None:
-    if not runs:
-        raise SettingsError("there is no run to compare")
-    first = runs[0]
-    for run in runs[1:]:
-        if dict(run.held_out) != dict(first.held_out):
+def _chains(runs: Sequence[RunResult], finals: Sequence[RunResult], least: int) -> dict[str, list[RunResult]]:
+    """Each finished run and its earlier checkpoints, newest first."""
+    chains = {run.name: [run] for run in finals}
+    for run in sorted(runs, key=lambda run: -run.tokens):
+        if run.checkpoint_of is not None:
+            if run.checkpoint_of not in chains:
+                raise SettingsError(f"{run.name}: the run that it is a checkpoint of is not among the results")
+            chains[run.checkpoint_of].append(run)
+    for name, chain in chains.items():
+        if len(chain) < least:
             raise SettingsError(
-                f"{first.name} and {run.name} were scored on different held-out documents; "
-                "score them with the same --data"
+                f"average {least}: of {name} there are {len(chain)} checkpoints with its last; "
+                "score more with `evals run … --checkpoints`"
             )
-        for key in ("stride", "max_documents", "context_length"):
-            if run.scoring[key] != first.scoring[key]:
-                raise SettingsError(
-                    f"{first.name} was scored with {key} {first.scoring[key]}, {run.name} with {run.scoring[key]}; "
-                    "score them alike"
-                )
+    return chains
 
 
-def _recipe(run: RunResult) -> dict[str, Any]:
-    """Everything but the seed that decides what was trained: the settings and the text."""
-    texts = {f"data.{source}": use.content for source, use in run.trained.items()}
-    return {key: value for key, value in run.settings.items() if key != "seed"} | texts
+def _signals(tasks: Sequence[Unit]) -> list[Signal]:
+    """A one-sided t-test over items of the mean gain of all runs over chance, Holm over tasks."""
+    from scipy.special import stdtr
+
+    gains = [(unit.amounts - unit.chance).mean(axis=0) for unit in tasks if unit.chance is not None]
+    p_values = []
+    for gain in gains:
+        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+        p_values.append(float(stdtr(len(gain) - 1, -gain.mean() / error)) if error > 0 else 1.0)
+    corrected: Floats = holm(np.array(p_values), np.ones(len(p_values))) if p_values else np.empty(0)
+    return [
+        Signal(unit.name, len(unit.items), float(gain.mean()), float(p))
+        for unit, gain, p in zip(tasks, gains, corrected, strict=True)
+    ]
 
 
-def _apart(run: RunResult, alike: Sequence[RunResult]) -> list[str]:
-    """What tells ``run`` from the other variants of its mixture, in words."""
-    keys = _differing([_recipe(other) for other in alike])
-    words = [f"{key} {_recipe(run).get(key)}" for key in keys if not key.startswith("data.")]
-    if any(key.startswith("data.") for key in keys):
-        if len({other.data_name for other in alike}) == len(alike):
-            words.append(run.data_name)
-        else:
-            words += [f"{key} {_recipe(run).get(key)!s:.8}" for key in keys if key.startswith("data.")]
-    return words
+def _lines(units: Sequence[Unit], members: Sequence[Sequence[int]], weak: set[str]) -> list[_Line]:
+    """A line a unit; before them their mean, if there are two or more."""
+    lines = []
+    for unit in units:
+        draws = resampled_ratio(unit.merged(members).amounts, unit.sizes, stream=unit.name)
+        lines.append(_Line(unit.metric, unit.name, len(unit.items), unit.scores, draws, unit.name not in weak))
+    counted = [line for line in lines if line.is_counted]
+    if len(counted) < 2:
+        return lines
+    scores, draws = (np.mean([getattr(line, name) for line in counted], axis=0) for name in ("scores", "draws"))
+    return [_Line(counted[0].metric, MEAN, sum(line.items for line in counted), scores, draws), *lines]
 
 
-def _differing(recipes: Sequence[Mapping[str, Any]]) -> list[str]:
-    keys = sorted({key for one in recipes for key in one})
-    return [key for key in keys if len({repr(one.get(key)) for one in recipes}) > 1]
+def _measures(line: _Line, variants: Sequence[Variant], members: Sequence[Sequence[int]]) -> Iterable[Measure]:
+    for number, (variant, rows) in enumerate(zip(variants, members, strict=True)):
+        by_seed = line.scores[list(rows)]
+        limits = interval(line.draws[number])
+        yield Measure(
+            line.metric.name,
+            line.name,
+            variant.name,
+            line.items,
+            float(by_seed.mean()),
+            *limits,
+            tuple(by_seed.tolist()),
+        )
+
+
+def _differences(
+    lines: Sequence[_Line], variants: Sequence[Variant], members: Sequence[Sequence[int]], settings: CompareSettings
+) -> list[Difference]:
+    """Every pair on every line; a family of verdicts a metric."""
+    pairs = _pairs(variants, settings.baseline)
+    result: list[Difference] = []
+    for metric in (GOLD, BITS):
+        mine = [line for line in lines if line.metric is metric]
+        found = {(line.name, pair): _over_items(line, variants, members, pair) for line in mine for pair in pairs}
+        seeded = [pair for pair in pairs if variants[pair[0]].has_seeds and variants[pair[1]].has_seeds]
+        judged = [(line, pair) for line in mine if line.is_counted for pair in seeded]
+        if judged:
+            tests = [welch(*(line.scores[members[side]] for side in pair)) for line, pair in judged]
+            margin = settings.margin(metric.name)
+            is_mean = np.array([line.is_mean for line, _ in judged])
+            for (line, pair), verdict in zip(judged, _verdicts(tests, is_mean, metric, margin), strict=True):
+                found[line.name, pair] = replace(found[line.name, pair], verdict=verdict)
+        result += found.values()
+    return result
+
+
+def _pairs(variants: Sequence[Variant], baseline: str | None) -> list[tuple[int, int]]:
+    names = [variant.name for variant in variants]
+    if baseline is None:
+        return list(itertools.combinations(range(len(names)), 2))
+    if baseline not in names:
+        raise SettingsError(f"no variant is called {baseline!r}, the baseline; there are {', '.join(names)}")
+    return [(place, names.index(baseline)) for place, name in enumerate(names) if name != baseline]
+
+
+def _over_items(
+    line: _Line, variants: Sequence[Variant], members: Sequence[Sequence[int]], pair: tuple[int, int]
+) -> Difference:
+    first, second = pair
+    difference = line.scores[list(members[first])].mean() - line.scores[list(members[second])].mean()
+    limits = interval(line.draws[first] - line.draws[second])
+    names = variants[first].name, variants[second].name
+    return Difference(line.metric.name, line.name, *names, line.items, float(difference), *limits)
+
+
+def _verdicts(tests: Sequence[Welch], is_mean: NDArray[np.bool_], metric: Metric, margin: float) -> Iterable[Verdict]:
+    family = Welch(*(np.stack([getattr(test, name) for test in tests]) for name in ("difference", "error", "freedom")))
+    low, high = family.interval()
+    judged = judge(family, shares(is_mean), margin, metric.higher_is_better)
+    numbers = low, high, judged.p_different, judged.p_equivalent, judged.detectable
+    for word, *values in zip(judged.words.tolist(), *(column.tolist() for column in numbers), strict=True):
+        yield Verdict(word, *values)
+
+
+def _clean_units(tasks: Sequence[Unit], contamination: Contamination) -> list[Unit]:
+    """The tasks that were looked for, with their clean items."""
+    units = []
+    for unit in tasks:
+        keep = contamination.clean(unit.name, unit.items)
+        if keep is not None and keep.any():
+            units.append(unit.only(keep))
+    return units
+
+
+def _curves(
+    everywhere: Iterable[Sequence[Unit]],
+    variants: Sequence[Variant],
+    chains: Mapping[str, Sequence[RunResult]],
+    places: Mapping[str, int],
+    weak: set[str],
+) -> list[CurvePoint]:
+    """Scores by tokens, where runs have earlier checkpoints; the mean over units as in the lines."""
+    points: list[CurvePoint] = []
+    if all(len(chain) == 1 for chain in chains.values()):
+        return points
+    for units in everywhere:
+        named = [(unit.metric, unit.name, unit.scores) for unit in units if unit.name not in weak]
+        if len(named) > 1:
+            named.insert(0, (named[0][0], MEAN, np.mean([scores for *_, scores in named], axis=0)))
+        for metric, name, scores in named:
+            for variant in variants:
+                at: dict[int, list[float]] = {}
+                for run in variant.runs:
+                    for each in reversed(chains[run.name]):
+                        at.setdefault(each.tokens, []).append(float(scores[places[each.name]]))
+                points += [CurvePoint(metric.name, name, variant.name, t, tuple(at[t])) for t in sorted(at)]
+    return points

@@ -1,7 +1,8 @@
 """A results folder: everything that ``compare`` and ``report`` need, without the runs.
 
-``items.parquet`` has one row a run and held-out document; ``curves.parquet`` one row a run and step; the manifest
-describes each run: settings, model digest, tokens by source, how it was scored, what it writes.
+``items.parquet`` has one row a run and held-out document; ``choices.parquet`` one a run, task item and choice;
+``curves.parquet`` one a run and step; the manifest describes each run: settings, model digest, tokens by source, how it
+was scored, what it writes. A checkpoint that was scored stands beside its run as a run of its own.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 KIND = "eval_results"
 ITEMS = "items.parquet"
+CHOICES = "choices.parquet"
 CURVES = "curves.parquet"
 
 
@@ -66,6 +68,13 @@ class RunResult:
     """``source, document, bytes, tokens, log_probability``"""
     curve: pa.Table
     """``step, tokens, loss``"""
+    choices: pa.Table | None = None
+    """``task, item, choice, log_probability, bytes, is_gold``; an item is its number in the eval file, from 0.
+    None if no task was asked"""
+    parameters: int | None = None
+    """of the model"""
+    checkpoint_of: str | None = None
+    """name of the run that this is an earlier checkpoint of"""
 
     @property
     def mixture(self) -> str:
@@ -76,6 +85,11 @@ class RunResult:
     def seed(self) -> Any:
         """Seed of the run."""
         return self.settings.get("seed")
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that it was trained on."""
+        return sum(use.tokens for use in self.trained.values())
 
     def scores(self, source: str) -> Scores:
         """The items of ``source``."""
@@ -108,6 +122,22 @@ def item_schema() -> pa.Schema:
     )
 
 
+def choice_schema() -> pa.Schema:
+    """Columns of ``choices.parquet`` of one run."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("task", pa.string()),
+            ("item", pa.string()),
+            ("choice", pa.int64()),
+            ("log_probability", pa.float64()),
+            ("bytes", pa.int64()),
+            ("is_gold", pa.bool_()),
+        ]
+    )
+
+
 def curve_schema() -> pa.Schema:
     """Columns of ``curves.parquet`` of one run."""
     import pyarrow as pa
@@ -123,7 +153,12 @@ def write_results(folder: Path, runs: Iterable[RunResult]) -> None:
     ordered = sorted(runs, key=lambda run: run.name)
     with publish_folder(folder) as temporary:
         rows = {}
-        for name, tables in ((ITEMS, [run.items for run in ordered]), (CURVES, [run.curve for run in ordered])):
+        columns = {
+            ITEMS: [run.items for run in ordered],
+            CHOICES: [run.choices if run.choices is not None else choice_schema().empty_table() for run in ordered],
+            CURVES: [run.curve for run in ordered],
+        }
+        for name, tables in columns.items():
             owner = [run.name for run, table in zip(ordered, tables, strict=True) for _ in range(table.num_rows)]
             table = pa.concat_tables(tables).add_column(0, "run", pa.array(owner, pa.string()))
             pq.write_table(table, temporary / name, compression="zstd")
@@ -152,14 +187,15 @@ def read_results(folder: Path) -> dict[str, RunResult]:
     if manifest.get("kind") != KIND:
         raise InputError(f"{folder} is not a results folder: its manifest says {manifest.get('kind')}")
     check_files(folder, manifest["files"])
-    items, curves = (pq.read_table(folder / name) for name in (ITEMS, CURVES))
+    tables = [pq.read_table(folder / name) for name in (ITEMS, CURVES, CHOICES)]
     runs = {}
     for name, about in manifest["runs"].items():
         trained = {source: SourceUse(**use) for source, use in about["trained"].items()}
-        mine = [table.filter(pc.field("run") == name).drop_columns("run") for table in (items, curves)]
-        if mine[0].num_rows == 0:
+        items, curve, choices = (table.filter(pc.field("run") == name).drop_columns("run") for table in tables)
+        if items.num_rows == 0:
             raise IntegrityError(f"{folder}: {ITEMS} has no row of the run {name}")
-        runs[name] = RunResult(name=name, **about | {"trained": trained}, items=mine[0], curve=mine[1])
+        about |= {"trained": trained, "choices": choices if choices.num_rows else None}
+        runs[name] = RunResult(name=name, **about, items=items, curve=curve)
     return runs
 
 
@@ -191,4 +227,6 @@ def _description(run: RunResult) -> dict[str, Any]:
         "held_out": dict(run.held_out),
         "trained": {source: asdict(use) for source, use in run.trained.items()},
         "samples": [dict(sample) for sample in run.samples],
+        "parameters": run.parameters,
+        "checkpoint_of": run.checkpoint_of,
     }

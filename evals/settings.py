@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from common.errors import SettingsError
 from common.settings import Settings
@@ -35,3 +36,29 @@ class RunSettings(Settings):
         if stride > context_length:
             raise SettingsError(f"stride ({stride}) must be from 1 to the context length ({context_length})")
         return self.model_dump() | {"context_length": context_length, "stride": stride}
+
+
+class CompareSettings(Settings):
+    """What is compared, and what difference matters. To be decided before the results are looked at."""
+
+    baseline: str | None = Field(
+        default=None,
+        description="compare the others with this variant alone; default: every pair, which asks more of each",
+    )
+    margin_probability: PositiveFloat = Field(
+        default=0.005, description="differences of the probability of the right answer below this do not matter"
+    )
+    margin_bits: PositiveFloat = Field(
+        default=0.01, description="differences in bits per byte below this do not matter"
+    )
+    average: PositiveInt = Field(
+        default=1, description="score a run by the mean over its last so many checkpoints (`evals run --checkpoints`)"
+    )
+    contamination: tuple[Path, ...] = Field(
+        default=(),
+        description="contamination.parquet of each corpus that was trained on: repeats every verdict on clean items",
+    )
+
+    def margin(self, metric: str) -> float:
+        """The margin of a metric by its name."""
+        return self.margin_bits if metric == "bits_per_byte" else self.margin_probability

@@ -1,13 +1,14 @@
-"""Bits per byte over documents, with bootstrap intervals.
+"""Scores over items, with bootstrap intervals.
 
-The document is what is resampled: tokens of one document are not independent. The same resamples serve all runs, so
-that a difference between two runs over the same documents is compared pair by pair, and most of what makes documents
-differ falls out of it.
+The document or task item is what is resampled: tokens of one document are not independent. The same resamples serve all
+runs, so that a difference between two runs over the same items is compared pair by pair, and most of what makes items
+differ falls out of it. Such an interval is about *these trained models*; of recipes speaks ``evals.seeds``.
 """
 
 from __future__ import annotations
 
 import math
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from common.errors import SettingsError
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
-FEW_DOCUMENTS = 20
+FEW_ITEMS = 20
 """With fewer, a percentile interval is clearly too narrow."""
 _SEED = 20_230_911
 _INDICES_AT_ONCE = 2_000_000
@@ -35,32 +36,32 @@ def bits_per_byte(log_probability: NDArray[np.float64], n_bytes: NDArray[np.int6
     return bits
 
 
-def resampled_bits_per_byte(
-    log_probability: NDArray[np.float64], n_bytes: NDArray[np.int64], resamples: int = RESAMPLES
+def resampled_ratio(
+    amounts: NDArray[np.float64], sizes: NDArray[np.float64], resamples: int = RESAMPLES, stream: str = ""
 ) -> NDArray[np.float64]:
-    """Bits a byte of ``resamples`` draws of as many documents with replacement; the same draws for every row.
+    """Σ amounts / Σ sizes of ``resamples`` draws of as many items with replacement; the same draws for every row.
 
     Args:
-        log_probability: float64[rows, documents], in nats.
-        n_bytes: int64[documents].
+        amounts: float64[rows, items].
+        sizes: float64[items].
         resamples: number of draws.
+        stream: a name; draws of different names are independent.
     Returns:
         float64[rows, resamples]; the same numbers on every call.
     Raises:
-        SettingsError: if there is no document.
+        SettingsError: if there is no item.
     """
-    rows, documents = log_probability.shape
-    if documents == 0:
-        raise SettingsError("no documents to resample")
-    random = np.random.default_rng(_SEED)
+    rows, items = amounts.shape
+    if items == 0:
+        raise SettingsError("no documents or items to resample")
+    random = np.random.default_rng([_SEED, zlib.crc32(stream.encode())])
     result = np.empty((rows, resamples))
-    step = max(1, _INDICES_AT_ONCE // documents)
+    step = max(1, _INDICES_AT_ONCE // items)
     for start in range(0, resamples, step):
-        drawn = random.integers(0, documents, size=(min(step, resamples - start), documents))
-        total_bytes = n_bytes[drawn].sum(axis=1)
+        drawn = random.integers(0, items, size=(min(step, resamples - start), items))
+        total_size = sizes[drawn].sum(axis=1)
         for row in range(rows):
-            nats = -log_probability[row][drawn].sum(axis=1)
-            result[row, start : start + len(drawn)] = nats / (math.log(2) * total_bytes)
+            result[row, start : start + len(drawn)] = amounts[row][drawn].sum(axis=1) / total_size
     return result
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from common.files import file_entries, write_json
 from common.tokenizer import hugging_face_tokenizer
-from evals.results import RunResult, SourceUse, curve_schema, item_schema
+from evals.results import RunResult, SourceUse, choice_schema, curve_schema, item_schema
 
 CONTEXT = 48
 
@@ -83,3 +83,25 @@ def made_result(name: str, bits: np.ndarray, *, source: str = "web", **changes) 
         "curve": pa.Table.from_pydict(curve, schema=curve_schema()),
     }
     return RunResult(name=name, **values | changes)
+
+
+def made_choices(task: str, gold_probability: np.ndarray, choices: int = 4, gold: np.ndarray | None = None) -> pa.Table:
+    """Items of 10 bytes a choice whose right answer has the given probability; the wrong ones share the rest."""
+    items = len(gold_probability)
+    places = np.arange(items) % choices if gold is None else gold
+    rows = []
+    for item, (probability, place) in enumerate(zip(gold_probability, places, strict=True)):
+        for choice in range(choices):
+            is_gold = choice == place
+            value = probability if is_gold else (1 - probability) / (choices - 1)
+            rows.append(
+                {
+                    "task": task,
+                    "item": str(item),
+                    "choice": choice,
+                    "log_probability": 10 * math.log(value),
+                    "bytes": 10,
+                    "is_gold": bool(is_gold),
+                }
+            )
+    return pa.Table.from_pylist(rows, schema=choice_schema())
