@@ -28,6 +28,7 @@ def run(
     *runs: Path,
     out: Path,
     data: Path | None = None,
+    checkpoints: Flag = False,
     settings: Annotated[RunSettings, Parameter(name="*")] = DEFAULTS,
     dry_run: Flag = False,
     json: Flag = False,
@@ -46,6 +47,8 @@ def run(
         Results folder to write or to add to.
     data
         Data folder with the held-out documents; default: the one that each run was trained on.
+    checkpoints
+        Score the earlier checkpoints that each run kept too: for curves, and for means over the last ones.
     dry_run
         Say what would be scored, and stop.
     json
@@ -55,7 +58,7 @@ def run(
     from evals.results import read_results
     from evals.tables import summary
 
-    jobs = score.plan(list(runs), out, settings, data)
+    jobs = score.plan(list(runs), out, settings, data, checkpoints)
     if dry_run:
         rows = [score.shown(job) for job in jobs]
         command.emit({"out": str(out), "runs": rows}, command.table(rows), json)

@@ -118,8 +118,8 @@ def _scores(result: Page, comparison: Comparison, metric: Metric) -> None:
             "The seed is what is replicated: Welch's interval (95%, of the line by itself) over trained models. p is "
             "that there is no difference, corrected for all lines of the table together: where all recipes are equal, "
             "at most one such table in twenty calls any better or worse. Equivalent: proven to differ by less than "
-            f"{comparison.settings.margin(metric.name):g}. Detectable: the difference that would be found four times "
-            "in five.",
+            f"{comparison.settings.margin(metric.name):g}, the margin. Detectable: the difference that would be found "
+            "four times in five.",
             small=True,
         )
         _table(result, rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from common.files import MANIFEST, check_files, content_key, read_json, read_man
 from common.settings import read_yaml
 
 HELD_OUT = "held_out.parquet"
+WEIGHTS = "weights.safetensors"
+"""Of a checkpoint: float32, under the names that Hugging Face gives them."""
 NOT_COMPARED = ("data", "out", "checkpoint")
 """Settings that name places or say when to save; what was trained on is known by the content of the shards."""
 
@@ -26,11 +30,15 @@ class TrainedRun:
     settings: Mapping[str, Any]
     model_digest: str
     context_length: int
+    export: Path
+    """the Hugging Face model and its tokenizer; of a checkpoint, those of its run: all but the weights are the same"""
+    checkpoint_of: str | None = None
+    """name of the run, if this is a checkpoint of it"""
 
     @property
-    def export(self) -> Path:
-        """The Hugging Face model and its tokenizer."""
-        return self.folder / "export"
+    def manifest(self) -> Mapping[str, Any]:
+        """What was written about the model."""
+        return read_manifest(self.folder if self.checkpoint_of else self.export)
 
     @property
     def data(self) -> Path:
@@ -75,7 +83,41 @@ def open_run(folder: Path) -> TrainedRun:
         settings=settings,
         model_digest=content_key("model", sorted([e["path"], e["sha256"]] for e in entries)),
         context_length=min(int(settings.get("context_length", 1 << 30)), int(config["max_position_embeddings"])),
+        export=export,
     )
+
+
+def open_checkpoints(run: TrainedRun) -> list[TrainedRun]:
+    """The checkpoints that a run kept from before its end, oldest first; their weights are held against the manifest.
+
+    Raises:
+        IntegrityError: if the weights are not those that were written.
+    """
+    found = []
+    for folder in sorted((run.folder / "checkpoints").glob("step-*"), key=lambda path: int(path.name[5:])):
+        manifest = read_manifest(folder)
+        if manifest["step"] != run.manifest.get("step"):
+            entries = [entry for entry in manifest["files"] if entry["path"] == WEIGHTS]
+            check_files(folder, entries)
+            digest = content_key("checkpoint", [entry["sha256"] for entry in entries])
+            name = f"{run.name}@{manifest['step']}"
+            found.append(replace(run, name=name, folder=folder, model_digest=digest, checkpoint_of=run.name))
+    return found
+
+
+@contextlib.contextmanager
+def model_folder(run: TrainedRun, workshop: Path) -> Iterator[Path]:
+    """A folder that Hugging Face loads the model of ``run`` from; of a checkpoint it is made in ``workshop``."""
+    if run.checkpoint_of is None:
+        yield run.export
+        return
+    with tempfile.TemporaryDirectory(dir=workshop) as name:
+        folder = Path(name)
+        for path in run.export.iterdir():
+            if ".safetensors" not in path.name:  # nor the index of weights in several files
+                (folder / path.name).symlink_to(path.resolve())
+        (folder / "model.safetensors").symlink_to((run.folder / WEIGHTS).resolve())
+        yield folder
 
 
 def open_held_out(data_dir: Path) -> list[HeldOut]:
@@ -124,9 +166,9 @@ def loss_curve(run: TrainedRun) -> list[dict[str, Any]]:
 
 def trained_sources(run: TrainedRun) -> dict[str, tuple[int, str]]:
     """Windows of an epoch and content hash of each source that the run was trained on, as its export records them."""
-    sources = read_manifest(run.export).get("sources")
+    sources = run.manifest.get("sources")
     if not isinstance(sources, dict):
-        raise InputError(f"{run.export}/{MANIFEST} does not name the sources that were trained on")
+        raise InputError(f"{run.folder}: {MANIFEST} does not name the sources that were trained on")
     return {name: (int(source["windows"]), str(source["content_hash"])) for name, source in sources.items()}
 
 

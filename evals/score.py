@@ -19,6 +19,8 @@ from evals.runs import (
     TrainedRun,
     described,
     loss_curve,
+    model_folder,
+    open_checkpoints,
     open_held_out,
     open_run,
     same_name,
@@ -48,13 +50,16 @@ class Job:
     is_done: bool
 
 
-def plan(runs: list[Path], out: Path, settings: RunSettings, data_dir: Path | None = None) -> list[Job]:
+def plan(
+    runs: list[Path], out: Path, settings: RunSettings, data_dir: Path | None = None, checkpoints: bool = False
+) -> list[Job]:
     """Look at the runs and their held-out documents, before anything heavy is loaded.
 
     Args:
         runs: run directories.
         out: results folder; runs that it holds already with the same key are done.
         data_dir: data folder with the held-out documents; default: the one that each run was trained on.
+        checkpoints: whether the earlier checkpoints that each run kept are scored too.
     Raises:
         InputError: if no run is named, a run is not finished or has no held-out documents.
     """
@@ -62,6 +67,8 @@ def plan(runs: list[Path], out: Path, settings: RunSettings, data_dir: Path | No
         raise InputError("name at least one run directory")
     opened = [open_run(folder) for folder in runs]
     same_name(opened)
+    if checkpoints:
+        opened = [each for run in opened for each in (run, *open_checkpoints(run))]
     done = read_results(out) if _has_results(out) else {}
     jobs = []
     for run in opened:
@@ -105,7 +112,7 @@ def score(
             remove_unfinished(out.parent, out.name)
             for job in jobs:
                 if not job.is_done:
-                    result = _score_run(job, settings, progress)
+                    result = _score_run(job, settings, progress, workshop)
                     present = read_results(out) if _has_results(out) else {}
                     write_results(out, [*(run for run in present.values() if run.name != result.name), result])
         finally:
@@ -113,13 +120,14 @@ def score(
 
 
 def _score_run(
-    job: Job, settings: RunSettings, progress: Callable[[str, int], AbstractContextManager[Any]]
+    job: Job, settings: RunSettings, progress: Callable[[str, int], AbstractContextManager[Any]], workshop: Path
 ) -> RunResult:
     import pyarrow as pa
 
     run = job.run
     scoring = settings.resolved(run.context_length)
-    scorer = Scorer(run.export, settings.device)
+    with model_folder(run, workshop) as folder:
+        scorer = Scorer(folder, settings.device)
     owners, names, texts = [], [], []
     for source in job.held_out:
         rows = sorted(read_rows(str(source.path), ("id", "text")), key=lambda row: str(row["id"]))
@@ -149,10 +157,16 @@ def _score_run(
         scoring=scoring | {"device": scorer.device},
         held_out={source.source: source.sha256 for source in job.held_out},
         trained=_trained(run),
-        samples=[{"prompt": text, "text": scorer.write_on(text, settings.sample_tokens)} for text in PROMPTS],
+        samples=[] if run.checkpoint_of else _samples(scorer, settings),
         items=pa.Table.from_pydict(items, schema=item_schema()),
-        curve=pa.Table.from_pylist(loss_curve(run), schema=curve_schema()),
+        curve=pa.Table.from_pylist([] if run.checkpoint_of else loss_curve(run), schema=curve_schema()),
+        parameters=run.manifest.get("parameters"),
+        checkpoint_of=run.checkpoint_of,
     )
+
+
+def _samples(scorer: Scorer, settings: RunSettings) -> list[dict[str, str]]:
+    return [{"prompt": text, "text": scorer.write_on(text, settings.sample_tokens)} for text in PROMPTS]
 
 
 def _trained(run: TrainedRun) -> dict[str, SourceUse]:

@@ -82,6 +82,7 @@ def verdict_rows(comparison: Comparison, metric: Metric) -> list[dict[str, Any]]
                 "first is": d.verdict.word,
                 "first - second": shown(d.difference, d.verdict.low, d.verdict.high, signed=True),
                 "p": d.verdict.p,
+                "p equivalent": d.verdict.p_equivalent,
                 "detectable": d.verdict.detectable,
             }
             if metric is GOLD and comparison.settings.contamination:
@@ -117,7 +118,8 @@ def seed_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """One row a variant with several seeds and line: how far its runs lie apart."""
     return [
         {
-            metric.of: line(m.name, metric),
+            "score": metric.name,
+            "of": line(m.name, metric),
             "variant": m.variant,
             "seeds": len(m.by_seed),
             "mean": m.value,

@@ -52,11 +52,30 @@ def write_run(folder: Path, data: Path, mixture: str = "web", seed: int = 0, ste
     (folder / "settings.yaml").write_text(yaml.safe_dump(written | {"seed": seed} | settings))
     sources = {"web": {"web": 384, "code": 96}, "phi_1_5": {"synthetic": 384, "code": 96}}[mixture]
     shards = {name: {"windows": 20, "content_hash": "c0ffee"} for name in sources}
-    write_json(export / "manifest.json", {"files": entries, "sources": shards})
+    write_json(export / "manifest.json", {"step": steps, "files": entries, "sources": shards})
     with open(folder / "metrics.jsonl", "w") as metrics, open(folder / "ledger.jsonl", "w") as ledger:
         for step in range(1, steps + 1):
             print(json.dumps({"step": step, "tokens": step * 480, "loss": 11 - step / 10}), file=metrics)
             print(json.dumps({"step": step, "tokens": sources, "digest": "0"}), file=ledger)
+    return folder
+
+
+def write_checkpoint(run: Path, step: int, seed: int) -> Path:
+    """A checkpoint of a run as `train` keeps it: other random weights, and the logs up to its step."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import PhiConfig, PhiForCausalLM
+
+    torch.manual_seed(seed)
+    folder = run / "checkpoints" / f"step-{step}"
+    folder.mkdir(parents=True)
+    weights = PhiForCausalLM(PhiConfig.from_pretrained(run / "export")).state_dict()
+    save_file(weights, folder / "weights.safetensors")
+    for name in ("ledger.jsonl", "metrics.jsonl"):
+        (folder / name).write_text("".join((run / name).read_text().splitlines(keepends=True)[:step]))
+    manifest = json.loads((run / "export" / "manifest.json").read_text())
+    entries = file_entries(folder, {"weights.safetensors": 1})
+    write_json(folder / "manifest.json", {"step": step, "sources": manifest["sources"], "files": entries})
     return folder
 
 

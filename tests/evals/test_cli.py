@@ -9,6 +9,7 @@ import pytest
 
 from evals.cli import main
 from tests.evals.conftest import TEXTS
+from tests.evals.helpers import write_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,38 @@ def test_one_by_one_gives_the_bytes_of_all_at_once(runs, results, tmp_path, caps
         call(capsys, "run", run, "--out", tmp_path / "results", "--sample-tokens", 5)
     for name in ("items.parquet", "curves.parquet", "manifest.json"):
         assert (tmp_path / "results" / name).read_bytes() == (results / name).read_bytes()
+
+
+def test_earlier_checkpoints_are_scored_with_their_own_weights_and_make_a_curve(runs, tmp_path, capsys):
+    run = tmp_path / "runs" / "web"
+    shutil.copytree(runs[0], run)
+    for step in (2, 4, 6):  # the last is what was exported
+        write_checkpoint(run, step, seed=step)
+    words = ("run", run, "--data", runs[0].parent.parent / "data", "--out", tmp_path / "r", "--sample-tokens", 1)
+    assert call(capsys, *words, "--checkpoints")[0] == 0
+    rows = pq.read_table(tmp_path / "r" / "items.parquet").to_pylist()
+    scores = {name: [r["log_probability"] for r in rows if r["run"] == name] for name in ("web", "web@2", "web@4")}
+    assert {row["run"] for row in rows} == set(scores)
+    assert len({tuple(values) for values in scores.values()}) == 3
+    described = json.loads((tmp_path / "r" / "manifest.json").read_text())["runs"]["web@2"]
+    assert (described["checkpoint_of"], described["trained"]["web"]["tokens"]) == ("web", 2 * 384)
+    status, out, _ = call(capsys, "compare", tmp_path / "r", "--average", 2, "--json")
+    comparison = json.loads(out)
+    assert (status, [variant["runs"] for variant in comparison["variants"]]) == (0, [["web"]])
+    curve = {p["tokens"]: p["by_seed"] for p in comparison["curves"] if p["name"] == "web"}
+    assert list(curve) == [960, 1920, 2880]
+    (measure,) = [m for m in comparison["measures"] if m["name"] == "web"]
+    assert measure["value"] == pytest.approx((curve[1920][0] + curve[2880][0]) / 2)
+    assert call(capsys, *words, "--checkpoints")[2].count("nothing to do") == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r", "runs"]
+
+
+def test_a_page_links_to_the_runs_and_takes_the_settings_of_compare(results, runs, tmp_path, capsys):
+    out = tmp_path / "page.html"
+    words = ("report", results, "--out", out, "--runs", runs[0].parent, "--baseline", "web", "--margin-bits", 0.5)
+    assert call(capsys, *words)[0] == 0
+    assert out.read_text().count('<a href="./../') == 2
+    assert call(capsys, *words[:-4], "--baseline", "wbe")[0] == 2
 
 
 def test_a_dry_run_says_what_would_be_scored_and_writes_nothing(runs, tmp_path, capsys):
