@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from common import command
-from evals.settings import CompareSettings, RunSettings
+from evals.settings import CompareSettings, RunSettings, TaskSettings
 
 app = App(
     name="evals",
@@ -19,6 +19,7 @@ app = App(
 )
 
 DEFAULTS = RunSettings()
+ASKED = TaskSettings()
 COMPARED = CompareSettings()
 Flag = Annotated[bool, Parameter(negative=())]
 
@@ -27,17 +28,19 @@ Flag = Annotated[bool, Parameter(negative=())]
 def run(
     *runs: Path,
     out: Path,
-    data: Path | None = None,
+    data: Annotated[tuple[Path, ...], Parameter(negative=(), show_default=False)] = (),
     checkpoints: Flag = False,
     settings: Annotated[RunSettings, Parameter(name="*")] = DEFAULTS,
+    tasks: Annotated[TaskSettings, Parameter(name="*")] = ASKED,
     dry_run: Flag = False,
     json: Flag = False,
 ) -> None:
-    """Score runs on the held-out documents of every source: one row a document, with its log-probability.
+    """Score runs on the held-out documents of every source and, with --tasks, on the paper's benchmarks.
 
-    A run that RESULTS holds already is not scored again; other runs in it stay.
+    Every document and every choice of an item is kept with its log-probability. What RESULTS holds already is not
+    scored again; other runs in it stay. A killed command goes on with the task that it was at.
 
-    Example: evals run runs/web runs/web_only --out results
+    Example: evals run runs/web runs/web_only --out results --tasks all --limit 100 --data evals
 
     Parameters
     ----------
@@ -46,7 +49,8 @@ def run(
     out
         Results folder to write or to add to.
     data
-        Data folder with the held-out documents; default: the one that each run was trained on.
+        Folder with held-out documents (SOURCE/held_out.parquet) or with eval files (TASK.jsonl, plain, .gz or .zst);
+        may be given twice. Default: the data that each run was trained on, and the hub's data sets.
     checkpoints
         Score the earlier checkpoints that each run kept too: for curves, and for means over the last ones.
     dry_run
@@ -54,11 +58,11 @@ def run(
     json
         Print one JSON document.
     """
-    from evals import score
+    from evals import score, suite
     from evals.results import read_results
     from evals.tables import summary
 
-    jobs = score.plan(list(runs), out, settings, data, checkpoints)
+    jobs = score.plan(list(runs), out, settings, data, checkpoints=checkpoints, asked=tasks)
     if dry_run:
         rows = [score.shown(job) for job in jobs]
         command.emit({"out": str(out), "runs": rows}, command.table(rows), json)
@@ -66,10 +70,14 @@ def run(
     for job in jobs:
         if job.is_done:
             command.note(f"{job.run.name} is in {out} already, scored in the same way: nothing to do")
-    score.score(jobs, out, settings, lambda name, tokens: command.progress(tokens, " tokens", f"score {name}"))
+    score.score(jobs, out, settings, lambda name, count, unit: command.progress(count, unit, f"score {name}"))
     scored = read_results(out)
     rows = summary([scored[job.run.name] for job in jobs])
-    command.emit({"out": str(out), "runs": rows}, command.table(rows), json)
+    answers = [
+        row for job in jobs for row in suite.rows(scored[job.run.name], [each.task.name for each in job.questions])
+    ]
+    text = "\n\n".join(command.table(each) for each in (rows, answers) if each)
+    command.emit({"out": str(out), "runs": rows, "tasks": answers}, text, json)
 
 
 @app.command

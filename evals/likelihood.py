@@ -46,6 +46,11 @@ class Window:
         """Tokens that the model reads."""
         return self.stop - self.start
 
+    @property
+    def new(self) -> int:
+        """Tokens that it predicts."""
+        return self.stop + 1 - self.first
+
 
 def windows(document: int, tokens: int, context_length: int, stride: int) -> Iterator[Window]:
     """Windows that predict each of the ``tokens`` tokens of a document exactly once.
@@ -89,16 +94,16 @@ class Scorer:
             os.environ.setdefault(
                 "DS_ACCELERATOR", "cpu"
             )  # transformers looks for deepspeed, which warns when it guesses
-        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._tokenizer.model_max_length = 1 << 62  # long documents are cut into windows here
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.tokenizer.model_max_length = 1 << 62  # long documents are cut into windows here
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )
-        self._model = loaded.to(self.device).eval()
+        self.model = loaded.to(self.device).eval()
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids; the end-of-text mark in a text is plain text, as in training."""
-        encoded = self._tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
+        encoded = self.tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)
         ids: list[list[int]] = encoded["input_ids"]
         return ids
 
@@ -119,36 +124,77 @@ class Scorer:
             batch_tokens: tokens of a batch, padding included.
             report: is called with the number of predicted tokens after each batch.
         """
-        import torch
-
-        end = int(self._tokenizer.eos_token_id)
+        end = int(self.tokenizer.eos_token_id)
         sequences = [np.array([end, *ids], dtype=np.int64) for ids in documents]
         work = [w for i, ids in enumerate(documents) for w in windows(i, len(ids), context_length, stride)]
-        work.sort(key=lambda window: -window.length)  # alike lengths side by side; a stable sort, so repeatable
-        totals = np.zeros(len(documents), dtype=np.float64)
-        with torch.inference_mode():
-            for batch in _batches(work, batch_tokens):
-                owners, values = self._score(batch, sequences)
-                np.add.at(totals, owners, values)
-                if report:
-                    report(len(values))
-        return totals
+        return self._totals(work, sequences, batch_tokens, lambda batch: report and report(sum(w.new for w in batch)))
+
+    def continuations(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        context_length: int,
+        batch_tokens: int,
+        report: Callable[[int], Any] | None = None,
+    ) -> NDArray[np.float64]:
+        """Log-probability of each text after another, float64[n], in nats.
+
+        As lm-evaluation-harness has it: the two are encoded as one text, spaces between them count to the second, no
+        end-of-text token stands in front unless the first is empty, and what does not fit in is cut off at the left.
+
+        A text that is longer than the context is read in windows, as a document is.
+
+        Args:
+            pairs: a context and what follows it.
+            context_length: tokens that the model reads at once.
+            batch_tokens: tokens of a batch, padding included.
+            report: is called with the number of texts after each batch.
+        """
+        moved = [(context.rstrip(), context[len(context.rstrip()) :] + text) for context, text in pairs]
+        whole = self.encode([context + text for context, text in moved])
+        contexts = self.encode([context for context, _ in moved])
+        end = int(self.tokenizer.eos_token_id)
+        sequences: list[NDArray[np.int64]] = []
+        work: list[Window] = []
+        for number, (ids, before) in enumerate(zip(whole, contexts, strict=True)):
+            sequence = np.array(ids if before else [end, *ids], dtype=np.int64)
+            sequences.append(sequence)
+            work.extend(_continuation(number, len(before) or 1, len(sequence) - 1, context_length))
+        return self._totals(work, sequences, batch_tokens, lambda batch: report and report(len(batch)))
 
     def write_on(self, prompt: str, tokens: int) -> str:
         """The most likely continuation of ``prompt``, word by word."""
         import torch
 
-        end: int = self._tokenizer.eos_token_id
+        end: int = self.tokenizer.eos_token_id
         ids = torch.tensor([[end, *self.encode([prompt])[0]]], device=self.device)
         with torch.inference_mode():
-            written = self._model.generate(
+            written = self.model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
-                max_new_tokens=min(tokens, self._model.config.max_position_embeddings - ids.shape[1]),
+                max_new_tokens=min(tokens, self.model.config.max_position_embeddings - ids.shape[1]),
                 do_sample=False,
                 pad_token_id=end,
             )
-        return str(self._tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True))
+        return str(self.tokenizer.decode(written[0, ids.shape[1] :], skip_special_tokens=True))
+
+    def _totals(
+        self,
+        work: list[Window],
+        sequences: Sequence[NDArray[np.int64]],
+        batch_tokens: int,
+        report: Callable[[Sequence[Window]], Any],
+    ) -> NDArray[np.float64]:
+        """Log-probability of every sequence over its windows."""
+        import torch
+
+        work.sort(key=lambda window: -window.length)  # alike lengths side by side; a stable sort, so repeatable
+        totals = np.zeros(len(sequences), dtype=np.float64)
+        with torch.inference_mode():
+            for batch in _batches(work, batch_tokens):
+                owners, values = self._score(batch, sequences)
+                np.add.at(totals, owners, values)
+                report(batch)
+        return totals
 
     def _score(
         self, batch: Sequence[Window], sequences: Sequence[NDArray[np.int64]]
@@ -160,22 +206,35 @@ class Scorer:
         inputs_bt = np.zeros((len(batch), batch[0].length), dtype=np.int64)
         for row, window in enumerate(batch):
             inputs_bt[row, : window.length] = sequences[window.document][window.start : window.stop]
-        counts = [window.stop + 1 - window.first for window in batch]
-        rows_n = np.repeat(np.arange(len(batch)), counts)
+        counts = [window.new for window in batch]
+        # answers of one token to the same question have the same input: once through the model is enough
+        inputs_bt, row_of = np.unique(inputs_bt, axis=0, return_inverse=True)
+        rows_n = np.repeat(row_of, counts)
         columns_n = np.concatenate([np.arange(w.first - 1, w.stop) - w.start for w in batch])
         targets_n = np.concatenate([sequences[w.document][w.first : w.stop + 1] for w in batch])
         owners_n = np.repeat([window.document for window in batch], counts)
 
         inputs = torch.from_numpy(inputs_bt).to(self.device)
-        hidden_btd = self._model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+        hidden_btd = self.model.base_model(input_ids=inputs, use_cache=False).last_hidden_state
         hidden_nd = hidden_btd[torch.from_numpy(rows_n), torch.from_numpy(columns_n)]
         targets = torch.from_numpy(targets_n).to(self.device)
-        head = self._model.get_output_embeddings()
+        head = self.model.get_output_embeddings()
         values = [
             target_log_probability(hidden, target, head.weight, head.bias)
             for hidden, target in zip(hidden_nd.split(HEAD_ROWS), targets.split(HEAD_ROWS), strict=True)
         ]
         return owners_n, torch.cat(values).double().cpu().numpy()
+
+
+def _continuation(number: int, first: int, last: int, context_length: int) -> Iterator[Window]:
+    """Windows that predict positions ``first`` to ``last``: one that ends with the text, if the text fits."""
+    start = max(0, last - context_length)
+    if start < first:
+        yield Window(number, start, first, last)
+        return
+    for window in windows(number, last, context_length, max(1, context_length // 2)):
+        if window.stop >= first:
+            yield Window(number, window.start, max(window.first, first), window.stop)
 
 
 def target_log_probability(

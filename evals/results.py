@@ -1,14 +1,15 @@
 """A results folder: everything that ``compare`` and ``report`` need, without the runs.
 
 ``items.parquet`` has one row a run and held-out document; ``choices.parquet`` one a run, task item and choice;
-``curves.parquet`` one a run and step; the manifest describes each run: settings, model digest, tokens by source, how it
-was scored, what it writes. A checkpoint that was scored stands beside its run as a run of its own.
+``answers.parquet`` one a run and task item; ``curves.parquet`` one a run and step; the manifest describes each run:
+settings, model digest, tokens by source, how it was scored and asked, what it writes. A checkpoint that was scored
+stands beside its run as a run of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 KIND = "eval_results"
 ITEMS = "items.parquet"
 CHOICES = "choices.parquet"
+ANSWERS = "answers.parquet"
 CURVES = "curves.parquet"
 
 
@@ -71,6 +73,10 @@ class RunResult:
     choices: pa.Table | None = None
     """``task, item, choice, log_probability, bytes, is_gold``; an item is its number in the eval file, from 0.
     None if no task was asked"""
+    answers: pa.Table | None = None
+    """``task, item, groups, score, written``: one row an item; score and written text are null where there is none"""
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """how each task was asked, and its metrics"""
     parameters: int | None = None
     """of the model"""
     checkpoint_of: str | None = None
@@ -138,6 +144,21 @@ def choice_schema() -> pa.Schema:
     )
 
 
+def answer_schema() -> pa.Schema:
+    """Columns of ``answers.parquet`` of one run."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("task", pa.string()),
+            ("item", pa.string()),
+            ("groups", pa.list_(pa.field("element", pa.string()))),  # the name that Parquet gives it
+            ("score", pa.float64()),
+            ("written", pa.string()),
+        ]
+    )
+
+
 def curve_schema() -> pa.Schema:
     """Columns of ``curves.parquet`` of one run."""
     import pyarrow as pa
@@ -156,11 +177,12 @@ def write_results(folder: Path, runs: Iterable[RunResult]) -> None:
         columns = {
             ITEMS: [run.items for run in ordered],
             CHOICES: [run.choices if run.choices is not None else choice_schema().empty_table() for run in ordered],
+            ANSWERS: [run.answers if run.answers is not None else answer_schema().empty_table() for run in ordered],
             CURVES: [run.curve for run in ordered],
         }
         for name, tables in columns.items():
             owner = [run.name for run, table in zip(ordered, tables, strict=True) for _ in range(table.num_rows)]
-            table = pa.concat_tables(tables).add_column(0, "run", pa.array(owner, pa.string()))
+            table = pa.concat_tables(tables).combine_chunks().add_column(0, "run", pa.array(owner, pa.string()))
             pq.write_table(table, temporary / name, compression="zstd")
             rows[name] = table.num_rows
         manifest = {
@@ -187,14 +209,15 @@ def read_results(folder: Path) -> dict[str, RunResult]:
     if manifest.get("kind") != KIND:
         raise InputError(f"{folder} is not a results folder: its manifest says {manifest.get('kind')}")
     check_files(folder, manifest["files"])
-    tables = [pq.read_table(folder / name) for name in (ITEMS, CURVES, CHOICES)]
+    tables = [pq.read_table(folder / name) for name in (ITEMS, CURVES, CHOICES, ANSWERS)]
     runs = {}
     for name, about in manifest["runs"].items():
         trained = {source: SourceUse(**use) for source, use in about["trained"].items()}
-        items, curve, choices = (table.filter(pc.field("run") == name).drop_columns("run") for table in tables)
+        items, curve, choices, answers = (table.filter(pc.field("run") == name).drop_columns("run") for table in tables)
         if items.num_rows == 0:
             raise IntegrityError(f"{folder}: {ITEMS} has no row of the run {name}")
         about |= {"trained": trained, "choices": choices if choices.num_rows else None}
+        about |= {"answers": answers if answers.num_rows else None}
         runs[name] = RunResult(name=name, **about, items=items, curve=curve)
     return runs
 
@@ -229,4 +252,5 @@ def _description(run: RunResult) -> dict[str, Any]:
         "samples": [dict(sample) for sample in run.samples],
         "parameters": run.parameters,
         "checkpoint_of": run.checkpoint_of,
+        "tasks": {name: dict(task) for name, task in run.tasks.items()},
     }

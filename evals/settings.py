@@ -38,6 +38,20 @@ class RunSettings(Settings):
         return self.model_dump() | {"context_length": context_length, "stride": stride}
 
 
+class TaskSettings(Settings):
+    """Which benchmarks are asked, and how much of them."""
+
+    tasks: str | None = Field(
+        default=None, description="benchmarks to ask, with commas between them, or `all` of the paper's; default none"
+    )
+    limit: PositiveInt | None = Field(
+        default=None, description="ask at most so many items a task, evenly spread over the file; default all"
+    )
+    max_tokens: PositiveInt | None = Field(
+        default=None, description="tokens of a written answer at most; default the task's own limit"
+    )
+
+
 class CompareSettings(Settings):
     """What is compared, and what difference matters. To be decided before the results are looked at."""
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import SettingsError
+from evals.seeds import holm
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
@@ -70,3 +72,21 @@ def interval(draws: NDArray[np.float64], confidence: float = CONFIDENCE) -> tupl
     outside = (1 - confidence) / 2
     low, high = np.quantile(draws, [outside, 1 - outside])
     return float(low), float(high)
+
+
+def above_chance(counts: Sequence[tuple[int, int, float]]) -> list[float]:
+    """P value of "no better than chance" for each task, corrected for all of them.
+
+    Exact binomial test, one-sided; Holm's step-down correction (1979, Scand. J. Statist. 6). Where items have unequal
+    numbers of choices the mean chance is taken, which errs on the safe side (Hoeffding 1956, Ann. Math. Statist. 27).
+
+    Args:
+        counts: right answers, items and chance of each task.
+
+    >>> [round(p, 3) for p in above_chance([(40, 100, 0.25), (30, 100, 0.25)])]
+    [0.002, 0.15]
+    """
+    from scipy.stats import binom
+
+    p_values = np.array([binom.sf(right - 1, items, chance) for right, items, chance in counts], dtype=np.float64)
+    return [float(p) for p in holm(p_values, np.ones(len(p_values)))] if counts else []

@@ -36,7 +36,7 @@ def reference(scorer, ids, context_length, stride) -> float:
         while position > start + context_length:
             start += stride
         with torch.no_grad():
-            logits = scorer._model(torch.tensor([sequence[start:position]])).logits[0, -1].double()
+            logits = scorer.model(torch.tensor([sequence[start:position]])).logits[0, -1].double()
         total += float(logits.log_softmax(-1)[sequence[position]])
     return total
 
@@ -113,7 +113,7 @@ def test_a_continuation_is_the_likeliest_and_no_longer_than_asked(scorer):
     ids = [END_OF_TEXT, *load_tokenizer().encode(prompt)]
     for _ in range(3):
         with torch.no_grad():
-            ids.append(int(scorer._model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(int(scorer.model(torch.tensor([ids])).logits[0, -1].argmax()))
     assert text == load_tokenizer().decode(ids[1 + len(load_tokenizer().encode(prompt)) :])
 
 
