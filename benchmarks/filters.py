@@ -4,18 +4,19 @@
     python -m benchmarks.filters --crawl 'crawl/pages-0*.warc.gz' --language-model lid.176.ftz
     python -m benchmarks.filters --crawl 'crawl/pages-0*.warc.gz' --memory
 
-The recipe is datatrove's own blocks: WARC, addresses, trafilatura, language, Gopher repetition and quality, C4, FineWeb,
-each with a writer of what it drops; no deduplication, no classifier. Ours is a job with the defaults (which adds masking,
-two deduplications and token counts) for each extractor: with a scorer that costs nothing, and with the classifier, its
-cascade and the audit, keeping a tenth of the tokens. All run in turn from start to end, each in processes of its own on
-one core; CPU time is that of all of them. "times" is the peer's CPU time over ours, repeat by repeat; "worker MB" is what
-the largest process at work held, "leader MB" the one that starts the others; "no trace" are pages in none of the outputs.
-The second table says where our CPU seconds go: "other" is to load programs and models, to write the report, and what sees
-the whole job at once. Last, the rules of both on the same texts, taken by trafilatura: every disagreement with both reasons.
+The recipe is datatrove's own blocks: WARC, addresses, trafilatura, language, Gopher repetition and quality, C4 and
+FineWeb, each with a writer of what it drops; no deduplication, no classifier. Ours is a job with the defaults, which
+adds masking, two deduplications and token counts, for each extractor: with a scorer that costs nothing ("no scores"),
+and with the classifier, its cascade and the audit, keeping a tenth of the tokens. All run in turn from start to end,
+each in processes of its own that share one core; CPU time is that of all of them. "times" is the peer's CPU time over
+ours, repeat by repeat: median, least and most. "worker MB" is the largest process at work, "leader MB" the one that
+starts the others; "no trace" are pages that are in none of the outputs. The second table says where our CPU seconds
+go; "other" is to load programs and models, to write the report, and what sees the whole job at once. Last, the rules of
+both on the same texts, taken by trafilatura: every disagreement with both reasons.
 
-A small crawl is dear to score: starting costs seconds, chance has more play, and the audit is 50 documents at least. With
-`--memory` the same jobs run on the pages and on ten times as many, in as many files (each copy has other words, so that
-none is a duplicate): is memory flat, and what does a page cost there? Prints tables, and last one JSON row.
+A small crawl is dear to score: starting costs seconds, chance has more play, and the audit is 50 documents at least.
+With `--memory` the same jobs run on the pages and on ten times as many, in as many files (each copy has other words, so
+that none is a duplicate): is memory flat, and what does a page cost there? Prints tables, and last one JSON row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One run of one system of `benchmarks/filters.py`, in processes of its own: the settings come in a file, and so do results.
+"""One run of one system of `benchmarks/filters.py`: its settings come in a file, and its results go into one.
 
 python -m benchmarks.filters_systems datatrove settings.json result.json
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import read_json
+from filters.spending import seconds_of
 
 STEPS = ("scan", "sign", "screen", "score", "write")
 Settings = Mapping[str, Any]
@@ -77,10 +78,7 @@ def ours(settings: Settings) -> dict[str, Any]:
     if command(["run", str(job)]):
         raise SystemExit("the job failed")
     manifest = read_json(output / "manifest.json")
-    work = output / ".work"
-    spent = {
-        step: sum(read_json(path)["cpu_seconds"] for path in work.glob(f"{step}/*/seconds.json")) for step in STEPS
-    }
+    spent = {step: seconds_of((output / ".work").glob(f"{step}/*")) for step in STEPS}
     found = {"written": manifest["counts"]["read"], "passed": manifest["scored"], "tokens": manifest["scored_tokens"]}
     return found | {"sent": (manifest["cascade"] or {}).get("scored_by_full"), "spent": spent}
 
