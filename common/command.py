@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 LINE_S = 60.0
 """Between two lines of a progress bar in a log."""
+# tqdm's own lock is also a semaphore that forks share: one that is killed while it draws would keep it for ever
+_DRAWING = threading.RLock()
 
 
 def run(app: App, arguments: Sequence[str] | None = None) -> int:
@@ -83,6 +86,7 @@ def progress(total: float | None, unit: str, description: str, initial: float = 
     """
     from tqdm import tqdm
 
+    tqdm.set_lock(_DRAWING)
     place: dict[str, Any] = {"file": _Lines(sys.stderr), "delay": LINE_S, "mininterval": LINE_S, "maxinterval": LINE_S}
     if sys.stderr.isatty():
         place = {"file": sys.stderr, "dynamic_ncols": True}

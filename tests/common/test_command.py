@@ -1,4 +1,7 @@
 import json
+import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -102,3 +105,18 @@ def test_progress_in_a_log_is_a_line_now_and_then_and_nothing_of_short_work(caps
     lines = said.splitlines()
     assert 2 <= len(lines) <= 1 + 4 + 1 and all(line.startswith("long: ") for line in lines)
     assert "40.0/40.0" in lines[-1]
+
+
+def test_a_fork_that_is_killed_while_it_draws_blocks_nobody_elses_bar():
+    from tqdm import tqdm
+
+    def die_drawing():
+        tqdm.get_lock().acquire()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    progress(1, "B", "bytes").close()
+    child = multiprocessing.get_context("fork").Process(target=die_drawing)
+    child.start()
+    child.join()
+    assert tqdm.get_lock().acquire(blocking=False)
+    tqdm.get_lock().release()
