@@ -169,12 +169,11 @@ def memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """What the processes of a job hold at most, and those of a job of ten times the size."""
     rows, steps = [], []
     for extractor in options.extractors:
-        held = []
+        held, settings, tokens = [], job(folder, extractor, options.classifier), 0
         for copies in (1, 1 + len(WORDS)):
             pages = write_crawl(options.crawl, folder / "crawl", options.every, copies)
-            settings = job(folder, extractor, options.classifier)
-            tokens = run("unscored", settings | {"min_score": 0}, folder)["tokens"]
-            found = run("ours", settings | {"budget_tokens": int(tokens * KEEP)}, folder)
+            tokens = tokens or run("unscored", settings | {"min_score": 0}, folder)["tokens"]
+            found = run("ours", settings | {"budget_tokens": int(tokens * copies * KEEP)}, folder)
             held.append(found["worker MB"])
             rows.append(
                 {
