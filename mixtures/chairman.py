@@ -11,8 +11,11 @@ The table costs five bytes an entry (one for the source, four for how often it c
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
 
 from common.errors import SettingsError
 
@@ -95,6 +98,42 @@ def chairman_table(weights: Sequence[int]) -> bytes:
         owed[chosen] -= period * scale
         table.append(chosen)
     return bytes(table)
+
+
+class Pattern:
+    """Which source each window of a blend comes from, for ever: one period as a table, and ``divmod``.
+
+    Args:
+        weights: exact share of each source by its number; they sum to one. Ties go to the source that is named first.
+        sources: how many sources there are, also those that this pattern never draws.
+    """
+
+    def __init__(self, weights: Mapping[int, Fraction], sources: int) -> None:
+        integers = integer_weights(list(weights.values()))
+        place_at = np.frombuffer(chairman_table(integers), dtype=np.uint8)
+        self._source_at = np.array(list(weights), dtype=np.uint8)[place_at]
+        self._per_period = np.zeros(sources, dtype=np.int64)
+        self._per_period[list(weights)] = integers
+        self._earlier_at = np.empty(len(place_at), dtype=np.uint32)  # windows of the same source earlier in the period
+        for source in weights:
+            mine = self._source_at == source
+            self._earlier_at[mine] = np.arange(np.count_nonzero(mine))
+
+    @property
+    def period(self) -> int:
+        """Windows after which the pattern repeats."""
+        return len(self._source_at)
+
+    def __call__(self, place: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The source at each place, int64[n], and how many windows of that source come before, int64[n]."""
+        turn, rest = np.divmod(place, self.period)
+        source = self._source_at[rest].astype(np.int64)
+        return source, turn * self._per_period[source] + self._earlier_at[rest]
+
+    def drawn(self, source: int, windows: int) -> int:
+        """How many of the first ``windows`` windows come from ``source``."""
+        turns, rest = divmod(windows, self.period)
+        return turns * int(self._per_period[source]) + int(np.count_nonzero(self._source_at[:rest] == source))
 
 
 def _listed(weights: Sequence[Fraction]) -> str:

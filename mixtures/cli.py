@@ -86,7 +86,9 @@ def show(
     seed: int = 0,
     json: Flag = False,
 ) -> None:
-    """Show what a run would take from each source: tokens, windows, epochs, repeats.
+    """Show what a run would take from each source, and in each stage of a schedule: tokens, windows, epochs, repeats.
+
+    Warns above four repeats; refuses a run that repeats a source more often than the mixture allows.
 
     Example: mixtures show web_only --data data --tokens 150_000_000_000
 
@@ -105,17 +107,13 @@ def show(
     json
         Print one JSON document.
     """
-    from mixtures.recipe import GOOD_REPEATS
     from mixtures.report import shown_use
 
     result = shown_use(mixture, data, tokens, context_length, seed)
-    for row in result["sources"]:
-        if row["repeats"] > GOOD_REPEATS:
-            command.note(
-                f"warning: {row['source']} is seen {row['epochs']:.1f} times; over {GOOD_REPEATS} repeated text is "
-                "worth clearly less than new text (Muennighoff et al. 2023)"
-            )
-    command.emit(result, command.table(result["sources"]), json)
+    for warning in result["warnings"]:
+        command.note(warning)
+    tables = [command.table(rows) for rows in (result["sources"], result["stages"]) if rows]
+    command.emit(result, "\n\n".join(tables), json)
 
 
 @app.command

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from common.errors import InputError
 from common.files import content_key
 from mixtures.blend import Blend
+from mixtures.permutation import GOLDEN_RATIO
 from mixtures.recipe import Recipe, Use, load_recipe, planned_use
 from mixtures.shards import TokenShards
 
@@ -23,11 +24,13 @@ class BlendData:
         self.context_length = context_length
         self.blend = Blend(
             recipe.weights,
-            {name: source.windows(context_length) for name, source in shards.items()},
+            {name: source.windows(context_length, recipe.shift_epochs) for name, source in shards.items()},
             seed,
             {name: source.content_hash for name, source in shards.items()},
+            recipe.stages(context_length),
         )
-        self.digest: str = content_key("blend data", self.blend.digest, context_length)
+        shifts = ["shifted epochs"] if recipe.shift_epochs else []
+        self.digest: str = content_key("blend data", self.blend.digest, context_length, *shifts)
         """32 hex characters over weights, shards, seed and context length: equal digests promise equal windows."""
 
     @property
@@ -41,11 +44,13 @@ class BlendData:
         Returns:
             tokens, uint16[n, context_length + 1], and source, int64[n].
         """
-        source, _, window = self.blend.slots(start, stop)
+        source, epoch, window = self.blend.slots(start, stop)
+        shift = epoch_shift(epoch, self.context_length) if self.recipe.shift_epochs else np.zeros_like(epoch)
         tokens = np.empty((stop - start, self.context_length + 1), dtype=np.uint16)
         in_order = [self.shards[name] for name in self.names]
-        for row, (number, place) in enumerate(zip(source.tolist(), window.tolist(), strict=True)):
-            tokens[row] = in_order[number].read(place, self.context_length)
+        places = zip(source.tolist(), window.tolist(), shift.tolist(), strict=True)
+        for row, (number, place, later) in enumerate(places):
+            tokens[row] = in_order[number].read(place, self.context_length, later)
         return tokens, source
 
     def check(self) -> None:
@@ -66,6 +71,18 @@ class BlendData:
         return planned_use(self.recipe, self.blend, windows, self.context_length)
 
 
+def epoch_shift(epoch: NDArray[np.int64], context_length: int) -> NDArray[np.int64]:
+    """How many tokens later each epoch is cut into windows: multiples of the golden ratio, modulo the context length.
+
+    The cuts of the first epochs lie as far from one another as the cuts of so many epochs can; epoch 0 is not shifted.
+
+    >>> epoch_shift(np.arange(5), 1000).tolist()
+    [0, 618, 236, 854, 472]
+    """
+    turns = epoch.astype(np.uint64) * GOLDEN_RATIO  # wraps: the fraction of a turn, in 2^-64
+    return (((turns >> np.uint64(32)) * np.uint64(context_length)) >> np.uint64(32)).astype(np.int64)
+
+
 def open_blend(mixture: str | Path, data_dir: str | Path, context_length: int, seed: int) -> BlendData:
     """Open a mixture over the shards in ``data_dir``.
 
@@ -82,9 +99,10 @@ def open_blend(mixture: str | Path, data_dir: str | Path, context_length: int, s
     recipe = load_recipe(mixture)
     shards = open_sources(recipe, data_dir)
     for name, source in shards.items():
-        if source.windows(context_length) < 1:
+        if source.windows(context_length, recipe.shift_epochs) < 1:
+            needed = context_length + 1 if not recipe.shift_epochs else 2 * context_length
             raise InputError(
-                f"{source.folder} has {source.tokens:,} tokens, fewer than one window of {context_length + 1:,}; "
+                f"{source.folder} has {source.tokens:,} tokens, fewer than one window of {needed:,}; "
                 f"add text to {name} or shorten the context"
             )
     return BlendData(recipe, shards, context_length, seed)

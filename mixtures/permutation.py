@@ -23,7 +23,8 @@ from common.errors import SettingsError
 ROUNDS = 16
 """With 8 the 120 orders of five windows come up unevenly (chi-square 5 times its expectation), with 12 no longer."""
 MAX_SIZE = 1 << 62
-_STEP = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, an odd number: the increment of splitmix64
+GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 / golden ratio, made odd: the increment of splitmix64."""
 
 
 class Permutation:
@@ -64,7 +65,7 @@ class Permutation:
         low_size, high_size = np.uint64(self._low), np.uint64(self._high)
         high, low = np.divmod(value, low_size)
         for number, key in enumerate(self._keys):
-            round_key = _mix(key ^ (epoch * _STEP))
+            round_key = _mix(key ^ (epoch * GOLDEN_RATIO))
             if number % 2:
                 low = (low + _below(_mix(high + round_key), low_size)) % low_size
             else:
@@ -75,7 +76,7 @@ class Permutation:
 def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Finaliser of splitmix64 (Steele, Lea and Flood 2014), a bijection of 64 bits in which every bit moves every
     other; numpy's unsigned integers wrap, as it wants."""
-    value = value + _STEP
+    value = value + GOLDEN_RATIO
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))

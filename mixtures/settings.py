@@ -6,6 +6,9 @@ from pydantic import Field, PositiveInt
 
 from common.settings import Settings
 
+ORDER_VERSION = 1
+"""Part of every digest and of a run's settings. Raise it when the same settings would give another order."""
+
 
 class TokenizeSettings(Settings):
     """How a corpus becomes token shards."""

@@ -64,15 +64,20 @@ class TokenShards:
         """Identity of the tokens."""
         return str(self.manifest["content_hash"])
 
-    def windows(self, context_length: int) -> int:
-        """How many windows of ``context_length`` predicted tokens there are; a rest at the end is left over."""
+    def windows(self, context_length: int, shifted: bool = False) -> int:
+        """How many windows of ``context_length`` predicted tokens there are; a rest at the end is left over.
+
+        Args:
+            context_length: predicted tokens a window.
+            shifted: leave room to cut the windows up to ``context_length`` - 1 tokens later.
+        """
         if context_length < 1:
             raise SettingsError(f"the context length must be at least 1, got {context_length}")
-        return max(0, self.tokens - 1) // context_length
+        return max(0, self.tokens - (context_length if shifted else 1)) // context_length
 
-    def read(self, window: int, context_length: int) -> NDArray[np.uint16]:
-        """The ``context_length`` + 1 tokens of a window."""
-        start = window * context_length
+    def read(self, window: int, context_length: int, shift: int = 0) -> NDArray[np.uint16]:
+        """The ``context_length`` + 1 tokens of a window, all windows being cut ``shift`` tokens later."""
+        start = window * context_length + shift
         stop = start + context_length + 1
         if window < 0 or stop > self.tokens:
             raise SettingsError(f"{self.folder} has {self.windows(context_length):,} windows, asked for {window:,}")

@@ -157,7 +157,9 @@ def build(settings: TrainSettings, here: World) -> Any:
     )
     with contextlib.redirect_stdout(sys.stderr):
         engine, *_ = deepspeed.initialize(
-            model=LanguageModel(phi), optimizer=optimizer, config=deepspeed_config(settings, here.size)
+            model=LanguageModel(phi, settings.document_mask),
+            optimizer=optimizer,
+            config=deepspeed_config(settings, here.size),
         )
     _make_moments(engine.optimizer)
     return engine

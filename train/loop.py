@@ -91,7 +91,7 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
     settings.batch.division(here.size)
     settings = run.adopt(out, settings)
     blend = open_blend(settings.mixture, settings.data, settings.context_length, settings.seed)
-    blend.use(settings.steps * settings.batch.windows)  # refuses more repeats than the mixture allows
+    uses = blend.use(settings.steps * settings.batch.windows)  # refuses more repeats than the mixture allows
     done = run.finished(out, settings)
     if done:
         _check_blend(done["blend_digest"], blend, settings, out)
@@ -101,6 +101,9 @@ def train(settings: TrainSettings, out: Path) -> Outcome:
         command.note(f"{settings.mixture}: {rounding(settings)}")
         if advice := SIZES[settings.model].advice(settings.optimizer.learning_rate):
             command.note(advice)
+        for use in uses:
+            if use.warning:
+                command.note(use.warning)
         blend.check()
     with lock(out) if here.is_first else contextlib.nullcontext(), _Stop() as stop:
         if here.is_first:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from common.tokenizer import END_OF_TEXT
+
 if TYPE_CHECKING:
     from transformers import PhiForCausalLM
 
@@ -22,17 +24,47 @@ TOKENS_AT_ONCE_ON_GPU = 4096
 
 
 class LanguageModel(torch.nn.Module):
-    """A Phi that maps windows of tokens to their mean loss."""
+    """A Phi that maps windows of tokens to their mean loss.
 
-    def __init__(self, phi: PhiForCausalLM) -> None:
+    Args:
+        phi: the model.
+        document_mask: whether a token sees its own document only, or all of the window that comes before it.
+    """
+
+    def __init__(self, phi: PhiForCausalLM, document_mask: bool = False) -> None:
         super().__init__()
         self.phi = phi
+        self.document_mask = document_mask
 
     def forward(self, tokens_nt: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy in nats of ``tokens_nt[:, 1:]`` given what comes before."""
-        hidden_nth = self.phi.model(tokens_nt[:, :-1], use_cache=False).last_hidden_state
+        hidden_nth = self.hidden(tokens_nt[:, :-1])
         head = self.phi.lm_head
         return linear_cross_entropy(hidden_nth.flatten(0, 1), head.weight, head.bias, tokens_nt[:, 1:].flatten())
+
+    def hidden(self, tokens_nt: torch.Tensor) -> torch.Tensor:
+        """What the head reads of every token; a row a window, or all windows in one row."""
+        positions_nt = None
+        if self.document_mask:
+            # transformers makes the mask from positions that start again; with FlashAttention only if there is one row,
+            # else it masks nothing, and says nothing
+            positions_nt = document_positions(tokens_nt)
+            if self.phi.config._attn_implementation == "flash_attention_2":
+                tokens_nt, positions_nt = tokens_nt.reshape(1, -1), positions_nt.reshape(1, -1)
+        output = self.phi.model(tokens_nt, position_ids=positions_nt, use_cache=False)
+        hidden_nth: torch.Tensor = output.last_hidden_state
+        return hidden_nth
+
+
+def document_positions(tokens_nt: torch.Tensor) -> torch.Tensor:
+    """Each token's place in its document, from 0 where the document or the window begins.
+
+    The end-of-text token ends a document for the loss of the token before it, and begins the next one for attention: so
+    the first token of a document is predicted too, from nothing but the fact that one begins, and every token counts.
+    """
+    place_nt = torch.arange(tokens_nt.shape[1], device=tokens_nt.device).expand_as(tokens_nt)
+    start_nt = torch.where(tokens_nt == END_OF_TEXT, place_nt, 0).cummax(1).values
+    return place_nt - start_nt
 
 
 def linear_cross_entropy(

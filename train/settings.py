@@ -9,12 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from cyclopts import Parameter
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from common.errors import SettingsError
 from common.settings import Settings
+from mixtures.settings import ORDER_VERSION
 
 Preset = Literal["nano", "14m", "29m", "70m", "160m", "410m", "phi_1_5"]
 Precision = Literal["auto", "fp16", "bf16", "fp32"]
@@ -81,6 +91,10 @@ class TrainSettings(Settings):
         default=150_000_000_000, description="tokens to train on, rounded up to whole optimizer steps"
     )
     context_length: PositiveInt = Field(default=2048, description="predicted tokens a window")
+    document_mask: bool = Field(
+        default=False,
+        description="a token sees its own document only; off, as in the paper: the whole window before it",
+    )
     seed: NonNegativeInt = Field(default=0, description="of the initial weights and the order of the windows")
     precision: Precision = Field(default="auto", description="auto: fp16 on a GPU, fp32 on a CPU")
     attention: Attention = Field(
@@ -93,6 +107,16 @@ class TrainSettings(Settings):
     batch: BatchSettings = BatchSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    order_version: Annotated[int, Parameter(show=False)] = Field(
+        default=ORDER_VERSION, description="of the rule that gives the windows their order; kept with the run"
+    )
+
+    @field_validator("order_version")
+    @classmethod
+    def _order_is_ours(cls, value: int) -> int:
+        if value != ORDER_VERSION:
+            raise ValueError(f"this edusieve orders windows by version {ORDER_VERSION}; use the one that began the run")
+        return value
 
     @model_validator(mode="before")
     @classmethod

@@ -74,8 +74,9 @@ def test_use_is_exact_and_repeats_count_the_window_that_is_seen_most():
     recipe = Recipe.parse({"sources": {"a": {"weight": "4/5"}, "b": {"weight": "1/5"}}})
     blend = Blend(recipe.weights, {"a": 100, "b": 10}, 0)
     a, b = planned_use(recipe, blend, 205, context_length=32)
-    assert (a.windows, a.tokens, a.epochs, a.repeats, a.is_worn) == (164, 164 * 32, 1.64, 2, False)
-    assert (b.windows, b.tokens, b.epochs, b.repeats, b.is_worn) == (41, 41 * 32, 4.1, 5, True)
+    assert (a.windows, a.tokens, a.epochs, a.repeats, a.warning) == (164, 164 * 32, 1.64, 2, None)
+    assert (b.windows, b.tokens, b.epochs, b.repeats) == (41, 41 * 32, 4.1, 5)
+    assert b.warning.startswith("warning: b is seen 4.1 times; over 4")
 
 
 def test_the_paper_sees_code_4_3_and_synthetic_6_times():
