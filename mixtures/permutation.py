@@ -54,18 +54,23 @@ class Permutation:
             int64[n], each in 0 … size - 1.
         """
         epoch_u = epoch.astype(np.uint64)
-        value = self._network(index.astype(np.uint64), epoch_u)
+        # nearly always all are of one epoch: half the work
+        is_one = len(epoch_u) > 0 and bool((epoch_u == epoch_u[0]).all())
+        value = self._network(index.astype(np.uint64), epoch_u[:1] if is_one else epoch_u)
         outside = np.flatnonzero(value >= self.size)
         while len(outside):
-            value[outside] = self._network(value[outside], epoch_u[outside])
+            value[outside] = self._network(value[outside], epoch_u[:1] if is_one else epoch_u[outside])
             outside = outside[value[outside] >= self.size]
         return value.astype(np.int64)
 
     def _network(self, value: NDArray[np.uint64], epoch: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """``epoch`` holds one epoch a value, or one for all; then the round keys are mixed at once."""
         low_size, high_size = np.uint64(self._low), np.uint64(self._high)
         high, low = np.divmod(value, low_size)
-        for number, key in enumerate(self._keys):
-            round_key = _mix(key ^ (epoch * GOLDEN_RATIO))
+        turned = epoch * GOLDEN_RATIO
+        at_once = len(epoch) == 1
+        round_keys = _mix(self._keys[:, None] ^ turned) if at_once else (_mix(key ^ turned) for key in self._keys)
+        for number, round_key in enumerate(round_keys):
             if number % 2:
                 low = (low + _below(_mix(high + round_key), low_size)) % low_size
             else:

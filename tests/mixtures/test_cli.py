@@ -74,6 +74,29 @@ def test_show_warns_above_four_repeats_and_refuses_above_the_recipes_limit(data_
     assert "code would be seen 17.0 times, the mixture allows max_repeats 16" in err
 
 
+def test_show_gives_every_stage_of_a_schedule_and_warns_of_one_that_is_not_reached(data_dir, tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text(
+        "sources: {web: 4/5, code: 1/5, synthetic: 0}\n"
+        "schedule:\n"
+        "  - {from_tokens: 3_200, weights: {web: 2/5, code: 1/5, synthetic: 2/5}}\n"
+        "  - {from_tokens: 64_000, weights: {synthetic: 1}}\n"
+    )
+    words = ["show", tmp_path / "mine.yaml", "--data", data_dir, "--context-length", "32", "--tokens", "6400"]
+    _, out, err = run(capsys, *words, "--json")
+    result = json.loads(out)
+    assert [(row["stage"], row["source"], row["windows"]) for row in result["stages"]] == [
+        (1, "web", 80), (1, "code", 20), (2, "web", 40), (2, "code", 20), (2, "synthetic", 40),
+    ]  # fmt: skip
+    assert {row["source"]: row["windows"] for row in result["sources"]} == {"web": 120, "code": 40, "synthetic": 40}
+    last = result["stages"][-1]
+    assert (last["from_tokens"], last["weight"], last["tokens"]) == (3_200, "2/5", 1_280)
+    assert last["epochs_at_end"] == 40 / result["sources"][2]["available_windows"]
+    assert err == "warning: the run ends before the stage that begins at 64,000 tokens\n"
+    _, out, _ = run(capsys, *words)
+    assert out.splitlines()[2].split()[:6] == ["web", "4/5", "→", "2/5", "→", "0"]
+    assert out.splitlines()[-1].split()[:5] == ["2", "3,200", "synthetic", "2/5", "1,280"]
+
+
 def test_verify_answers_no_with_exit_status_1_and_names_the_file(data_dir, capsys):
     assert run(capsys, "verify", "web", "--data", data_dir)[0] == 0
     shard = data_dir / "code" / "part-00000.ds"

@@ -3,8 +3,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.tokenizer import END_OF_TEXT
 from train import loss as module
-from train.loss import LanguageModel, linear_cross_entropy
+from train.loss import LanguageModel, document_positions, linear_cross_entropy
 from train.model import SIZES, new_model
 
 
@@ -68,3 +69,53 @@ def test_a_window_is_scored_like_hugging_face_scores_it():
     tokens = torch.randint(50_000, (2, 17), generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.cross_entropy(phi(tokens[:, :-1]).logits.flatten(0, 1), tokens[:, 1:].flatten())
     torch.testing.assert_close(LanguageModel(phi)(tokens), expected)
+
+
+WINDOW = [5, 6, 7, END_OF_TEXT, 8, 9, END_OF_TEXT, END_OF_TEXT, 3, 4]
+
+
+def test_positions_start_again_at_every_end_of_text():
+    window = torch.tensor([WINDOW, [END_OF_TEXT, *range(9)]])
+    assert document_positions(window).tolist() == [[0, 1, 2, 0, 1, 2, 0, 0, 1, 2], list(range(10))]
+
+
+def language_model(document_mask: bool) -> LanguageModel:
+    return LanguageModel(new_model(SIZES["nano"], context_length=16, seed=0), document_mask).eval()
+
+
+@torch.no_grad()
+def test_what_is_read_of_a_document_does_not_depend_on_the_document_before_if_they_are_masked_apart():
+    before = torch.tensor([WINDOW, WINDOW])
+    before[1, :3] = torch.tensor([100, 200, 300])
+    masked, plain = (language_model(mask).hidden(before) for mask in (True, False))
+    assert torch.equal(masked[0, 3:], masked[1, 3:])
+    assert not torch.allclose(masked[0, :3], masked[1, :3], atol=1e-3)
+    assert not torch.allclose(plain[0, 3:], plain[1, 3:], atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_document_is_read_as_if_it_stood_alone_behind_its_end_of_text():
+    model = language_model(document_mask=True)
+    packed = model.hidden(torch.tensor([WINDOW]))[0]
+    for start, stop in ((0, 3), (3, 6), (6, 7), (7, 10)):
+        alone = model.phi.model(torch.tensor([WINDOW[start:stop]]), use_cache=False).last_hidden_state[0]
+        torch.testing.assert_close(packed[start:stop], alone, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_windows_laid_in_one_row_as_flash_attention_needs_them_give_the_same_loss(monkeypatch):
+    model = language_model(document_mask=True)
+    windows = torch.tensor([WINDOW, WINDOW[4:] + WINDOW[:4]])
+    rows = model(windows)
+    whole = model.phi.model.forward
+    shapes = []
+
+    def forward(tokens, position_ids, **rest):  # FlashAttention is not here: what it is given goes to PyTorch's own
+        shapes.append(tuple(tokens.shape))
+        model.phi.config._attn_implementation = "sdpa"
+        return whole(tokens, position_ids=position_ids, **rest)
+
+    monkeypatch.setattr(model.phi.model, "forward", forward)
+    monkeypatch.setattr(model.phi.config, "_attn_implementation_internal", "flash_attention_2")
+    torch.testing.assert_close(model(windows), rows)
+    assert shapes == [(1, 18)]

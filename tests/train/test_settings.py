@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import SettingsError
+from mixtures.settings import ORDER_VERSION
 from train.settings import BatchSettings, TrainSettings, differences
 
 PAPER = TrainSettings(mixture="phi_1_5", data=Path("data"))
@@ -80,3 +81,10 @@ def test_a_matched_schedule_trains_every_mixture_on_the_same_tokens():
 def test_the_paper_has_no_other_mixture():
     with pytest.raises(SettingsError, match=r"the paper has no mixture mine\.yaml: with schedule paper give phi_1_5"):
         TrainSettings.parse({"mixture": "mine.yaml", "data": "d", "schedule": "paper"})
+
+
+def test_a_run_whose_windows_were_ordered_by_another_version_is_refused():
+    values = PAPER.model_dump(mode="json")
+    assert values["order_version"] == ORDER_VERSION
+    with pytest.raises(SettingsError, match=f"orders windows by version {ORDER_VERSION}.* got {ORDER_VERSION + 1}"):
+        TrainSettings.parse(values | {"order_version": ORDER_VERSION + 1})
