@@ -1,4 +1,7 @@
-"""Documents in and out: JSONL (plain, gz, zst) and Parquet; a file, a folder, a glob, a list, or fsspec URLs."""
+"""Documents in and out: JSONL (plain, gz, zst) and Parquet; a file, a folder, a glob, a list, or fsspec URLs.
+
+A dataset that the library ``datasets`` saved to disk is read as it lies there, without the library.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from common.files import publish_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from fsspec import AbstractFileSystem
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
 _GLOB_SIGNS = "*?["
@@ -24,9 +28,11 @@ def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = 
 
     A folder stands for every file below it with one of ``suffixes``; names that start with a dot or an underscore are
     passed over, and so are hidden files that a glob matches. A URL (``s3://…``, ``hf://…``) is listed through fsspec.
+    A folder that ``Dataset.save_to_disk`` wrote stands for the Arrow files that belong to it, not for its caches.
 
     Raises:
-        InputError: if a path does not exist or nothing matches; it names the path.
+        InputError: if a path does not exist or nothing matches, or it is a saved dataset of several splits; it names
+            the path.
     """
     from fsspec.core import url_to_fs
 
@@ -41,6 +47,8 @@ def expand(source: str | Path | Sequence[str | Path], suffixes: Sequence[str] = 
             matches = [n for n in filesystem.glob(path) if not Path(n).name.startswith(".") and not filesystem.isdir(n)]
         elif item.startswith(_WEB) and item.endswith(tuple(suffixes)) and filesystem.exists(path):
             matches = [path]  # to ask whether it is a folder would download it and look for links
+        elif ".arrow" not in suffixes and filesystem.isdir(path) and (saved := _saved_dataset(filesystem, path, item)):
+            matches = saved
         elif filesystem.isdir(path):
             matches = [name for name in filesystem.find(path) if _is_document_file(name, path, suffixes)]
         elif filesystem.exists(path):
@@ -65,6 +73,9 @@ def read_rows(path: str, columns: Sequence[str] | None = None) -> Iterator[dict[
     """
     if path.endswith(".parquet"):
         yield from _parquet_rows(path, columns)
+        return
+    if path.endswith(".arrow"):
+        yield from _arrow_rows(path, columns)
         return
     if not path.removesuffix(".gz").removesuffix(".zst").endswith((".jsonl", ".json", ".ndjson")):
         raise InputError(f"cannot tell the format of {path}: expected one of {', '.join(SUFFIXES)}")
@@ -94,6 +105,16 @@ def write_parquet(path: Path | str, table: pa.Table) -> None:
 
     with publish_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
+
+
+def _saved_dataset(filesystem: AbstractFileSystem, folder: str, item: str) -> list[str]:
+    """The files of a dataset that was saved to ``folder`` with ``datasets``; none, if it is something else."""
+    if filesystem.exists(f"{folder}/dataset_dict.json"):
+        splits = json.loads(filesystem.cat_file(f"{folder}/dataset_dict.json"))["splits"]
+        raise InputError(f"{item} is a dataset with the splits {', '.join(splits)}: name one, {item}/{splits[0]}")
+    if not (filesystem.exists(f"{folder}/state.json") and filesystem.exists(f"{folder}/dataset_info.json")):
+        return []
+    return [f"{folder}/{f['filename']}" for f in json.loads(filesystem.cat_file(f"{folder}/state.json"))["_data_files"]]
 
 
 def _is_document_file(name: str, folder: str, suffixes: Sequence[str]) -> bool:
@@ -134,6 +155,23 @@ def _parquet_rows(path: str, columns: Sequence[str] | None) -> Iterator[dict[str
                 raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(file.schema_arrow.names)}")
             for batch in file.iter_batches(batch_size=1024):
                 yield from batch.to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+
+
+def _arrow_rows(path: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
+    """Rows of a file of ``datasets``: an Arrow stream."""
+    import fsspec
+    import pyarrow as pa
+
+    try:
+        with fsspec.open(path, "rb") as stream, pa.ipc.open_stream(stream) as reader:
+            missing = sorted(set(columns or ()) - set(reader.schema.names))
+            if missing:
+                raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(reader.schema.names)}")
+            for batch in reader:
+                for start in range(0, len(batch), 1024):
+                    yield from batch.slice(start, 1024).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"cannot read {path}: {error}") from error
 

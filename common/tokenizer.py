@@ -14,13 +14,16 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common.errors import IntegrityError
 
 if TYPE_CHECKING:
+    import numpy as np
     import tiktoken
+    from numpy.typing import NDArray
     from transformers import PreTrainedTokenizerFast
 
 NAME = "codegen-mono"
@@ -58,15 +61,24 @@ class Tokenizer:
         """Token ids of ``text``, without an end-of-text token."""
         return self._encoding.encode_ordinary(text)
 
-    def encode_batch(self, texts: Sequence[str], threads: int = 1) -> list[list[int]]:
-        """Token ids of every text."""
+    def encode_array(self, text: str) -> NDArray[np.uint32]:
+        """Token ids of ``text`` as uint32[tokens]: a third faster than :meth:`encode`, which makes Python integers."""
+        try:
+            return self._encoding.encode_to_numpy(text, disallowed_special=())
+        except UnicodeEncodeError:  # lone surrogates, which encode_ordinary replaces likewise
+            clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return self._encoding.encode_to_numpy(clean, disallowed_special=())
+
+    def encode_batch(self, texts: Sequence[str], threads: int = 1) -> list[NDArray[np.uint32]]:
+        """Token ids of every text, uint32[tokens] each."""
         if threads == 1:
-            return [self._encoding.encode_ordinary(text) for text in texts]
-        return self._encoding.encode_ordinary_batch(list(texts), num_threads=threads)
+            return [self.encode_array(text) for text in texts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(self.encode_array, texts))
 
     def count(self, text: str) -> int:
         """Number of tokens of ``text``."""
-        return len(self._encoding.encode_ordinary(text))
+        return len(self.encode_array(text))
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token ids; bytes that are not UTF-8 become U+FFFD. Padding ids (≥ 50,295) are left out."""

@@ -14,7 +14,9 @@ class TokenizeSettings(Settings):
     """How a corpus becomes token shards."""
 
     text_column: str = Field(default="text", description="column that holds the text")
-    id_column: str = Field(default="id", description="column that holds the document's id")
+    id_column: str = Field(
+        default="id", description="column that holds the document's id; if it is the text's, a hash of it"
+    )
     text_files: str | None = Field(
         default=None, description="CORPUS is a folder in which each file of this pattern is a document, such as '*.py'"
     )

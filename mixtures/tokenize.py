@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from common.documents import expand, read_rows
 from common.errors import InputError, IntegrityError
@@ -147,6 +148,16 @@ def is_held_out(document_id: str, fraction: float) -> bool:
     return int.from_bytes(digest, "little") < int(fraction * 2**64)
 
 
+def in_a_row(documents: Sequence[NDArray[np.uint32]]) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """The tokens of documents one after the other, each with its end-of-text token, uint16[n]; and where each ends."""
+    ends = np.cumsum([len(tokens) + 1 for tokens in documents], dtype=np.int64)
+    row = np.empty(ends[-1] if len(ends) else 0, dtype=TOKEN)
+    for tokens, end in zip(documents, ends.tolist(), strict=True):
+        row[end - 1 - len(tokens) : end - 1] = tokens
+    row[ends - 1] = END_OF_TEXT
+    return row, ends
+
+
 def _tokenize_unit(unit: Unit, corpus: str, folder: Path, settings: TokenizeSettings, report: Report | None) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -162,15 +173,15 @@ def _tokenize_unit(unit: Unit, corpus: str, folder: Path, settings: TokenizeSett
             for batch in _batches(_documents(unit, corpus, settings, skipped)):
                 held_out = [is_held_out(name, settings.held_out_fraction) for name, _ in batch]
                 encoded = tokenizer.encode_batch([text for _, text in _where(batch, held_out, False)], settings.threads)
-                for tokens in encoded:
-                    shard.write_bytes(np.array([*tokens, END_OF_TEXT], dtype=TOKEN).tobytes())
+                tokens, ends = in_a_row(encoded)
+                shard.write_bytes(tokens.tobytes(), ends.tolist())
                 documents += len(encoded)
                 if kept_out := _where(batch, held_out, True):
                     rows = [{"id": _clean(name), "text": _clean(text)} for name, text in kept_out]
                     held_out_writer.write_table(pa.Table.from_pylist(rows, schema))
                     held_out_documents += len(rows)
                 if report:
-                    report(sum(map(len, encoded)) + len(encoded))
+                    report(len(tokens))
         shard.close()
         counts = {"tokens": len(shard), "documents": documents, "held_out": held_out_documents}
         write_json(temporary / "unit.json", counts | {"skipped": dict(sorted(skipped.items()))})
@@ -238,6 +249,8 @@ def _rows(path: str, settings: TokenizeSettings) -> Iterator[tuple[str, str]]:
     columns = (settings.id_column, settings.text_column)
     for number, row in enumerate(read_rows(path, columns), start=1):
         name, text = row[settings.id_column], row[settings.text_column]
+        if settings.id_column == settings.text_column and isinstance(text, str):
+            name = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
         if not isinstance(text, str):
             raise InputError(
                 f"{path}, document {number}: {settings.text_column!r} must hold a string, got {text!r:.60}; "

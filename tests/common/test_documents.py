@@ -67,6 +67,7 @@ def test_nothing_to_read_is_an_error(tmp_path: Path, source: str | list[str], me
         ("c.jsonl", b"[1]\n", "line 1: expected a JSON object, got list"),
         ("d.jsonl.gz", gzip.compress(LINES, mtime=0)[:-9], "after line"),
         ("e.parquet", b"PAR1 nonsense", r"cannot read .*e\.parquet"),
+        ("g.arrow", b"no stream", r"cannot read .*g\.arrow"),
         ("f.csv", b"id,text\n", r"cannot tell the format of .*f\.csv"),
     ],
 )

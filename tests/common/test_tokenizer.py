@@ -32,13 +32,24 @@ def test_the_fast_path_equals_the_tokenizers_library(peer, text: str) -> None:  
 def test_the_fast_path_equals_the_tokenizers_library_on_real_text(peer, source: str) -> None:  # type: ignore[no-untyped-def]
     with gzip.open(shared(f"sources/{source}.jsonl.gz"), "rt", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"][:20_000] for line, _ in zip(lines, range(50), strict=False)]
-    assert load_tokenizer().encode_batch(texts, threads=2) == peer(texts)["input_ids"]
+    assert [ids.tolist() for ids in load_tokenizer().encode_batch(texts, threads=2)] == peer(texts)["input_ids"]
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_decoding_gives_the_text_back(text: str) -> None:
     assert load_tokenizer().decode(load_tokenizer().encode(text)) == text
+
+
+@settings(deadline=None)
+@given(st.lists(TEXTS | st.sampled_from(["a \ud800 b", "\udfff", "", "<|endoftext|>", "x" * 3000])))
+def test_arrays_and_counts_are_those_of_the_lists(texts: list[str]) -> None:
+    tokenizer = load_tokenizer()
+    lists = [tokenizer.encode(text) for text in texts]
+    for threads in (1, 3):
+        arrays = tokenizer.encode_batch(texts, threads)
+        assert [(ids.dtype.name, ids.tolist()) for ids in arrays] == [("uint32", ids) for ids in lists]
+    assert [tokenizer.count(text) for text in texts] == list(map(len, lists))
 
 
 def test_runs_of_whitespace_are_codegens_own_tokens() -> None:

@@ -153,4 +153,4 @@ def test_repeats_are_limited_over_all_stages(tmp_path):
     blend = Blend(one.weights, {"web": 20, "code": 7, "synthetic": 10}, 0, schedule=stages)
     with pytest.raises(SettingsError, match=r"web would be seen 6.0 times.* 4; train on at most 1,010 tokens"):
         planned_use(one, blend, 250, context_length=10)
-    assert [use.windows for use in planned_use(one, blend, 101, context_length=10)][0] == 80
+    assert next(use.windows for use in planned_use(one, blend, 101, context_length=10)) == 80

@@ -1,10 +1,9 @@
 import gzip
 import json
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -162,30 +161,75 @@ def test_finished_units_are_not_tokenized_again(tmp_path, monkeypatch):
     assert folder_bytes(tmp_path / "web") == folder_bytes(tmp_path / "unbroken")
 
 
-def test_killed_at_any_moment_a_rerun_gives_the_bytes_of_an_unbroken_run(tmp_path):
-    for i in range(8):
-        write_jsonl(tmp_path / "c" / f"{i:02d}.jsonl", documents(150, f"part{i}", words=60))
+def tokenize_and_tell(corpus: str, out: Path, told) -> None:
+    """Tokenize in a process that is to be killed; say when a batch is done, and when the units are put together."""
+    entries = module.file_entries
+    module.file_entries = lambda *args: (told.send("assembling"), entries(*args))[1]
+    tokenize(corpus, out, SETTINGS, report=lambda _: told.send("batch"))
+
+
+def test_killed_ten_times_a_rerun_gives_the_bytes_of_an_unbroken_run(tmp_path):
+    for i in range(12):
+        write_jsonl(tmp_path / "c" / f"{i:02d}.jsonl", documents(100, f"part{i}", words=60))
     tokenize(str(tmp_path / "c"), tmp_path / "unbroken", SETTINGS)
-    script = (
-        "import sys; from pathlib import Path; from mixtures.settings import TokenizeSettings as Settings;"
-        "from mixtures.tokenize import tokenize; tell = lambda n: print(n, flush=True);"
-        "tokenize(sys.argv[1], Path(sys.argv[2]), Settings(held_out_fraction=0.2), report=tell)"
-    )
-    killed = 0
-    for batches in (1, 4, 7):
-        out = tmp_path / "data" / f"after{batches}"
-        command = [sys.executable, "-c", script, str(tmp_path / "c"), str(out)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-            for _ in range(batches):
-                process.stdout.readline()
-            time.sleep(0.003 * batches)
-            os.kill(process.pid, signal.SIGKILL)
-        killed += process.returncode == -signal.SIGKILL
+    out = tmp_path / "data" / "killed"
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mixtures.tokenize", "pyarrow.parquet", "datatrove.pipeline.tokens.tokenizer"])
+    moments = [*([number, "batch"] for number in range(1, 9)), [1, "assembling"], [1, "assembling"]]
+    for kill, (awaited, word) in enumerate(moments):
+        told, telling = context.Pipe(duplex=False)
+        process = context.Process(target=tokenize_and_tell, args=(str(tmp_path / "c"), out, telling))
+        process.start()
+        telling.close()
+        heard = 0
+        while heard < awaited:
+            heard += told.recv() == word
+        time.sleep(0.003 * (kill % 4) if word == "batch" else 0)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         assert not out.exists()
-        tokenize(str(tmp_path / "c"), out, SETTINGS)
-        assert folder_bytes(out) == folder_bytes(tmp_path / "unbroken")
-        assert [p.name for p in out.parent.iterdir() if p.name.startswith(".")] == []
-    assert killed == 3
+    tokenize(str(tmp_path / "c"), out, SETTINGS)
+    assert folder_bytes(out) == folder_bytes(tmp_path / "unbroken")
+    assert [p.name for p in out.parent.iterdir()] == ["killed"]
+
+
+def test_a_text_without_an_id_is_named_by_what_it_says(tmp_path):
+    rows = [{"text": f"text {i % 60}"} for i in range(120)]
+    settings = TokenizeSettings(held_out_fraction=0.2, id_column="text")
+    tokenize(str(write_jsonl(tmp_path / "c.jsonl", rows)), tmp_path / "web", settings)
+    held_out = pq.read_table(tmp_path / "web" / "held_out.parquet").to_pylist()
+    assert 0 < len(held_out) < 60
+    # equal texts are on one side
+    assert not {row["text"] for row in held_out} & set(decoded(tmp_path / "web"))
+    assert len({row["id"] for row in held_out}) * 2 == len(held_out)
+
+
+@pytest.mark.parametrize("shape", ["plain", "shuffled and in three files"])
+def test_a_saved_dataset_gives_the_tokens_that_jsonl_gives(tmp_path, shape):
+    import datasets
+
+    rows = documents(60)
+    dataset = datasets.Dataset.from_list(rows)
+    if shape != "plain":
+        dataset = dataset.shuffle(seed=1)
+        rows = dataset.to_list()
+    dataset.save_to_disk(str(tmp_path / "saved"), num_shards=1 if shape == "plain" else 3)
+    again = datasets.load_from_disk(str(tmp_path / "saved"))
+    again.map(lambda row: {"text": row["text"].upper()})  # its cache lies in the same folder
+    assert len(list((tmp_path / "saved").glob("cache-*.arrow"))) == 1
+    tokenize(str(tmp_path / "saved"), tmp_path / "data" / "web", SETTINGS)
+    assert decoded(tmp_path / "data" / "web") == [r["text"] for r in rows if not is_held_out(r["id"], 0.2)]
+
+
+def test_a_saved_dataset_of_splits_asks_for_one(tmp_path):
+    import datasets
+
+    split = datasets.Dataset.from_list(documents(3))
+    datasets.DatasetDict({"train": split, "test": split}).save_to_disk(str(tmp_path / "saved"))
+    with pytest.raises(InputError, match=r"splits train, test: name one, .*saved/train$"):
+        plan(str(tmp_path / "saved"), tmp_path / "web", SETTINGS)
+    assert len(plan(str(tmp_path / "saved" / "train"), tmp_path / "web", SETTINGS).units) == 1
 
 
 def test_two_processes_may_not_write_the_same_shards(tmp_path):
