@@ -25,6 +25,8 @@ ROUNDS = 16
 MAX_SIZE = 1 << 62
 GOLDEN_RATIO = np.uint64(0x9E3779B97F4A7C15)
 """2^64 / golden ratio, made odd: the increment of splitmix64."""
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_27, _30, _31, _32 = map(np.uint64, (27, 30, 31, 32))
 
 
 class Permutation:
@@ -82,11 +84,14 @@ def _mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Finaliser of splitmix64 (Steele, Lea and Flood 2014), a bijection of 64 bits in which every bit moves every
     other; numpy's unsigned integers wrap, as it wants."""
     value = value + GOLDEN_RATIO
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    value ^= value >> _30
+    value *= _FIRST
+    value ^= value >> _27
+    value *= _SECOND
+    value ^= value >> _31
+    return value
 
 
 def _below(value: NDArray[np.uint64], size: np.uint64) -> NDArray[np.uint64]:
     """The upper 32 bits of ``value`` scaled to 0 … size - 1 (size < 2^32), without a modulo's bias to small numbers."""
-    return ((value >> np.uint64(32)) * size) >> np.uint64(32)
+    return ((value >> _32) * size) >> _32

@@ -141,3 +141,20 @@ def test_the_shifts_of_any_four_epochs_lie_apart_and_inside_the_window(length):
         cuts = np.sort(np.stack([shifts[i : i + 9_000] for i in range(4)]), axis=0)
         assert np.diff(cuts, axis=0, append=cuts[:1] + length).min() >= length // 8
     assert epoch_shift(np.array([2**40]), length)[0] < length
+
+
+def test_a_blend_becomes_a_dataset_of_the_library_in_training_order(data_dir):
+    import datasets
+
+    data = open_blend("web", data_dir, LENGTH, seed=0)
+
+    def windows():
+        for start in range(0, 40, 8):
+            tokens, source = data.read(start, start + 8)
+            yield from (
+                {"input_ids": row, "source": data.names[i]} for row, i in zip(tokens, source.tolist(), strict=True)
+            )
+
+    rows = list(datasets.IterableDataset.from_generator(windows))
+    assert np.array([row["input_ids"] for row in rows]).tolist() == data.read(0, 40)[0].tolist()
+    assert [row["source"] for row in rows] == [data.names[i] for i in data.read(0, 40)[1].tolist()]

@@ -72,6 +72,30 @@ def test_datatrove_reads_the_same_tokens_and_document_ends(shards):
     assert (positions[after_end] == 0).all()
 
 
+def test_the_folder_reader_of_datatrove_and_nanotron_gives_every_file_in_order(shards):
+    from datatrove.utils.dataset import DatatroveFolderDataset
+
+    dataset = DatatroveFolderDataset(str(shards.folder), seq_len=15, filename_pattern="*.ds", token_size=2)
+    files = [np.fromfile(path, dtype="<u2") for path in sorted(shards.folder.glob("*.ds"))]
+    windows = [row[: len(row) // 16 * 16].reshape(-1, 16) for row in files]  # its windows do not cross files
+    assert [item["input_ids"].tolist() for item in map(dataset.__getitem__, range(len(dataset)))] == [
+        window.tolist() for row in windows for window in row
+    ]
+
+
+def test_the_merger_of_datatrove_makes_one_file_of_the_same_documents(shards, tmp_path):
+    from datatrove.pipeline.tokens import DocumentTokenizerMerger
+
+    merger = DocumentTokenizerMerger(
+        str(shards.folder), str(tmp_path / "merged"), "all", shuffle=False, save_final_metadata=False, progress=False
+    )
+    merger.run()
+    (merged,) = (tmp_path / "merged").glob("*.ds")
+    assert np.fromfile(merged, dtype="<u2").tolist() == in_one_row(shards).tolist()
+    ends = np.fromfile(f"{merged}.index", dtype="<u8")
+    assert ends.tolist() == (np.flatnonzero(in_one_row(shards) == END_OF_TEXT) + 1).tolist()
+
+
 def test_shards_verify_as_they_were_written(shards):
     shards.verify()
 
