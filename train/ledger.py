@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import IntegrityError
-from mixtures.blend import ORDER_VERSION
+from mixtures.settings import ORDER_VERSION
 
 NAME = "ledger.jsonl"
 
@@ -32,7 +32,7 @@ class Entry:
 
     step: int
     order: int
-    """:data:`mixtures.blend.ORDER_VERSION` when it was trained."""
+    """:data:`mixtures.settings.ORDER_VERSION` when it was trained."""
     tokens: dict[str, int]
     digest: str
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from common.errors import InputError, SettingsError
+from common.tokenizer import END_OF_TEXT
 from train import engine as engines
 from train.engine import DivergedError
 
@@ -57,6 +58,17 @@ def test_half_precision_trains_and_keeps_the_rotary_frequencies_exact(settings, 
     frequencies = engine.module.phi.model.rotary_emb.inv_freq.cpu()
     expected = 10_000.0 ** -(torch.arange(0, 16, 2) / 16)
     torch.testing.assert_close(frequencies, expected, rtol=1e-6, atol=0)
+
+
+def test_documents_are_masked_apart_if_the_settings_say_so(settings, alone):
+    windows = torch.tensor([[5, 6, 7, END_OF_TEXT, 8, 9, 10], [END_OF_TEXT, 1, 2, 3, 4, 5, 6]])
+    plain, masked = (
+        engines.build(engines.resolved(settings).model_copy(update={"document_mask": mask}), alone)
+        for mask in (False, True)
+    )
+    one, two = ([engine(window[None]).item() for window in windows] for engine in (plain, masked))
+    assert abs(one[0] - two[0]) > 1e-5
+    assert one[1] == two[1]
 
 
 def test_a_state_before_the_first_update_can_be_captured(settings, alone):

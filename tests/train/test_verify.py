@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from mixtures.blend import ORDER_VERSION
+from mixtures.settings import ORDER_VERSION
 from tests.mixtures.helpers import make_source
 from tests.train.conftest import STEPS
 from train.cli import main
