@@ -262,7 +262,7 @@ def _locate(corpus: Path, entry: Mapping[str, Any], source: Sequence[str]) -> In
             if one["sha256"] == entry["sha256"]:
                 try:
                     return located(path, name)
-                except OSError as error:
+                except (OSError, InputError) as error:
                     raise InputError(
                         f"{name} lay at {path}, which cannot be read; say --input, as in the job"
                     ) from error

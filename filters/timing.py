@@ -41,7 +41,7 @@ class Timing:
     def projected(self, documents: Estimate, units: int) -> Estimate:
         """CPU seconds of ``documents`` in so many units."""
         each, unit = self._split(UNIT_SECONDS)
-        ends = [self._split(most) for most in (0.0, MOST_UNIT_SECONDS)]
+        ends = [self._split(most) for most in (0.0, UNIT_SECONDS, MOST_UNIT_SECONDS)]
         low = min(each * documents.low + unit * units for each, unit in ends)
         high = max(each * documents.high + unit * units for each, unit in ends)
         return Estimate(each * documents.value + unit * units, low, high)
