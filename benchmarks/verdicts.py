@@ -199,22 +199,23 @@ def main() -> int:
     print(table([{titles.get(k, k): shown(v) if k in titles else v for k, v in row.items()} for row in rows]))
     print(f"\nEqual means, but the first recipe varies {UNEQUAL:g} times as much between seeds\n")
     print(table([{"seeds": row["seeds"], titles["false"]: shown(row["false"])} for row in hard]))
-    worst = max(rows, key=lambda row: row["false"][0])
     above = [row for kind in ("false", "false equivalent") for row in rows if row[kind][1] > LEVEL]
-    powers = [row["power"][0] for row in rows if row["power"]]
-    per_item = [row["per item"][0] for row in rows]
+
+    def spread(kind: str) -> dict[str, float]:
+        rates = [row[kind][0] for row in rows if row[kind]]
+        return {"least": min(rates), "mean": float(np.mean(rates)), "most": max(rates)}
+
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     summary = {
         "commit": commit.stdout.strip(),
         "machine": platform.machine(),
         "repeats": given.repeats,
         "settings": len(rows),
-        "worst_false_rate": worst["false"],
-        "mean_false_rate": float(np.mean([row["false"][0] for row in rows])),
-        "worst_false_equivalent": max(row["false equivalent"] for row in rows),
+        "false": spread("false"),
+        "false_equivalent": spread("false equivalent"),
         "settings_above_5_percent": len(above),
-        "power": [min(powers), float(np.median(powers)), max(powers)],
-        "per_item_false_rate": [min(per_item), float(np.median(per_item)), max(per_item)],
+        "power": spread("power"),
+        "per_item_false": spread("per item"),
         "cpu_s": round(time.process_time() - start, 1),
     }
     print(f"\n{json.dumps(summary)}")
