@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from common.documents import read_rows
 from common.errors import InputError
 from common.files import check_files, read_manifest
+from evals.tasks import SUITE
 
 UNCHECKED = "unchecked"
+FILES = {task.name: task.file for task in SUITE}
+"""Eval file of a task: decontamination calls items after the file, which may be asked about in more ways than one."""
 COLUMNS = ("task", "row", "class", "action", "reason")
 
 
@@ -30,9 +33,8 @@ class Contamination:
 
     def clean(self, task: str, items: Sequence[str]) -> NDArray[np.bool_] | None:
         """Whether each item is clean: bool[items]; None if the task was not looked for."""
-        if task not in self.unclean:
-            return None
-        return np.array([item not in self.unclean[task] for item in items])
+        unclean = self.unclean.get(FILES.get(task, task))
+        return None if unclean is None else np.array([item not in unclean for item in items])
 
 
 def read_contamination(paths: Sequence[Path]) -> Contamination:

@@ -25,7 +25,7 @@ from evals.results import RunResult
 from evals.seeds import Welch, holm, judge, shares, welch
 from evals.settings import CompareSettings
 from evals.statistics import interval, resampled_ratio
-from evals.units import BITS, GOLD, Metric, Unit, held_out_units, task_units
+from evals.units import METRICS, Metric, Unit, held_out_units, task_units
 from evals.variants import Variant, group
 
 DEFAULTS = CompareSettings()
@@ -75,7 +75,7 @@ def compare(runs: Sequence[RunResult], settings: CompareSettings = DEFAULTS) -> 
     held_out, tasks = ([unit.merged(last) for unit in units] for units in everywhere)
     signals = _signals(tasks)
     weak = {signal.task for signal in signals if not signal.is_there}
-    lines = _lines(tasks, members, weak) + _lines(held_out, members, set())
+    lines = _lines([*tasks, *held_out], members, weak)
     clean = _clean_units(tasks, contamination) if contamination else []
     measures = [measure for line in lines for measure in _measures(line, variants, members)]
     return Comparison(
@@ -85,15 +85,35 @@ def compare(runs: Sequence[RunResult], settings: CompareSettings = DEFAULTS) -> 
         differences=_differences(lines, variants, members, settings),
         clean=_differences(_lines(clean, members, weak), variants, members, settings),
         signals=signals,
-        accuracy={
-            (unit.name, variant.name): float(unit.accuracy[rows].mean())
-            for unit in tasks
-            for variant, rows in zip(variants, members, strict=True)
-            if unit.accuracy is not None
-        },
-        curves=_curves(everywhere, variants, chains, places, weak),
+        accuracy=_accuracy(variants, tasks, members),
+        curves=_curves([*everywhere[0], *everywhere[1]], variants, chains, places, weak),
         notes=notes(variants, measures, signals, tasks, contamination),
     )
+
+
+def _accuracy(
+    variants: Sequence[Variant], tasks: Sequence[Unit], members: Sequence[Sequence[int]]
+) -> dict[tuple[str, str], float]:
+    """By task and variant: as the harness scored the answers, or else from the choices."""
+    import pyarrow.compute as pc
+
+    found = {
+        (unit.name, variant.name): float(unit.accuracy[list(rows)].mean())
+        for unit in tasks
+        for variant, rows in zip(variants, members, strict=True)
+        if unit.accuracy is not None
+    }
+    for variant in variants:
+        scores: dict[str, list[float]] = {}
+        for run in variant.runs:
+            if run.answers is None:
+                continue
+            for task in run.tasks:
+                mean = pc.mean(run.answers.filter(pc.field("task") == task)["score"]).as_py()
+                if mean is not None:
+                    scores.setdefault(task, []).append(mean)
+        found |= {(task, variant.name): float(np.mean(values)) for task, values in scores.items()}
+    return found
 
 
 def _members(variants: Sequence[Variant]) -> list[list[int]]:
@@ -136,16 +156,20 @@ def _signals(tasks: Sequence[Unit]) -> list[Signal]:
 
 
 def _lines(units: Sequence[Unit], members: Sequence[Sequence[int]], weak: set[str]) -> list[_Line]:
-    """A line a unit; before them their mean, if there are two or more."""
-    lines = []
-    for unit in units:
-        draws = resampled_ratio(unit.merged(members).amounts, unit.sizes, stream=unit.name)
-        lines.append(_Line(unit.metric, unit.name, len(unit.items), unit.scores, draws, unit.name not in weak))
-    counted = [line for line in lines if line.is_counted]
-    if len(counted) < 2:
-        return lines
-    scores, draws = (np.mean([getattr(line, name) for line in counted], axis=0) for name in ("scores", "draws"))
-    return [_Line(counted[0].metric, MEAN, sum(line.items for line in counted), scores, draws), *lines]
+    """A line a unit; before those of a metric their mean, if there are two or more."""
+    lines: list[_Line] = []
+    for metric in METRICS:
+        mine = []
+        for unit in units:
+            if unit.metric is metric:
+                draws = resampled_ratio(unit.merged(members).amounts, unit.sizes, stream=unit.name)
+                mine.append(_Line(metric, unit.name, len(unit.items), unit.scores, draws, unit.name not in weak))
+        counted = [line for line in mine if line.is_counted]
+        if len(counted) > 1:
+            scores, draws = (np.mean([getattr(line, name) for line in counted], axis=0) for name in ("scores", "draws"))
+            mine.insert(0, _Line(metric, MEAN, sum(line.items for line in counted), scores, draws))
+        lines += mine
+    return lines
 
 
 def _measures(line: _Line, variants: Sequence[Variant], members: Sequence[Sequence[int]]) -> Iterable[Measure]:
@@ -169,7 +193,7 @@ def _differences(
     """Every pair on every line; a family of verdicts a metric."""
     pairs = _pairs(variants, settings.baseline)
     result: list[Difference] = []
-    for metric in (GOLD, BITS):
+    for metric in METRICS:
         mine = [line for line in lines if line.metric is metric]
         found = {(line.name, pair): _over_items(line, variants, members, pair) for line in mine for pair in pairs}
         seeded = [pair for pair in pairs if variants[pair[0]].has_seeds and variants[pair[1]].has_seeds]
@@ -223,7 +247,7 @@ def _clean_units(tasks: Sequence[Unit], contamination: Contamination) -> list[Un
 
 
 def _curves(
-    everywhere: Iterable[Sequence[Unit]],
+    units: Sequence[Unit],
     variants: Sequence[Variant],
     chains: Mapping[str, Sequence[RunResult]],
     places: Mapping[str, int],
@@ -233,11 +257,11 @@ def _curves(
     points: list[CurvePoint] = []
     if all(len(chain) == 1 for chain in chains.values()):
         return points
-    for units in everywhere:
-        named = [(unit.metric, unit.name, unit.scores) for unit in units if unit.name not in weak]
+    for metric in METRICS:
+        named = [(unit.name, unit.scores) for unit in units if unit.metric is metric and unit.name not in weak]
         if len(named) > 1:
-            named.insert(0, (named[0][0], MEAN, np.mean([scores for *_, scores in named], axis=0)))
-        for metric, name, scores in named:
+            named.insert(0, (MEAN, np.mean([scores for _, scores in named], axis=0)))
+        for name, scores in named:
             for variant in variants:
                 at: dict[int, list[float]] = {}
                 for run in variant.runs:

@@ -9,7 +9,7 @@ import numpy as np
 
 from evals.seeds import LEVEL, Word
 from evals.settings import CompareSettings
-from evals.units import BITS, GOLD, Metric
+from evals.units import BITS, METRICS, Metric
 from evals.variants import Variant
 
 MEAN = "mean"
@@ -109,14 +109,14 @@ class Comparison:
     """the differences on tasks once more, on the items that decontamination found clean"""
     signals: list[Signal]
     accuracy: Mapping[tuple[str, str], float]
-    """by task and variant: part of the items whose most probable choice (per byte) is right"""
+    """by task and variant: as the harness scores it, or else the part whose most probable choice (per byte) is right"""
     curves: list[CurvePoint]
     notes: list[str]
 
     def metrics(self) -> list[Metric]:
         """Metrics that were measured, the primary one first."""
         measured = {measure.metric for measure in self.measures}
-        return [metric for metric in (GOLD, BITS) if metric.name in measured]
+        return [metric for metric in METRICS if metric.name in measured]
 
     def names(self, metric: Metric) -> list[str]:
         """Lines of a metric, the mean first where there is one."""

@@ -35,6 +35,12 @@ def check_comparable(runs: Sequence[RunResult]) -> None:
                     f"{first.name} was scored with {key} {first.scoring[key]}, {run.name} with {run.scoring[key]}; "
                     "score them alike"
                 )
+        for task in sorted(run.tasks.keys() & first.tasks.keys()):
+            for key in ("requests", "context_length", "max_tokens"):
+                if run.tasks[task].get(key) != first.tasks[task].get(key):
+                    raise SettingsError(
+                        f"{first.name} and {run.name} were not asked {task} alike ({key} differs): `evals run` again"
+                    )
 
 
 def notes(

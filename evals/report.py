@@ -183,7 +183,7 @@ def _paper(result: Page, comparison: Comparison) -> None:
     tasks = [name for name in paper.ACCURACY if (name, variants[0].name) in comparison.accuracy]
     if tasks:
         result.paragraph(
-            "Accuracy (ours: of the most probable choice per byte). Models and prompts differ, so that the columns set "
+            "Accuracy, or exact match where the answer is written. Models and prompts differ, so that the columns set "
             "the scale and are no ranking.",
             small=True,
         )
@@ -225,10 +225,10 @@ def _samples(result: Page, variants: Sequence[Variant]) -> None:
 def _measured(result: Page, runs: Sequence[RunResult], links: Mapping[str, Path]) -> None:
     result.heading("How it was measured")
     result.paragraph(
-        f"{GOLD.title}: each choice of an item gets exp(log-probability per byte), normalised over its choices. Bits "
-        "per byte: each document is scored by itself, after an end-of-text token; one longer than the context is read "
-        "in windows that overlap, each predicting only what no earlier window has predicted. Intervals over items or "
-        "documents come from 2,000 resamples."
+        f"{GOLD.title}: each choice of an item gets exp(log-probability per byte), normalised over its choices. Of "
+        "held-out text each document is scored by itself, after an end-of-text token; one longer than the context is "
+        "read in windows that overlap, each predicting only what no earlier window has predicted. Intervals over items "
+        "or documents come from 2,000 resamples."
     )
     keys = ["model", "tokens", "seed", "precision"]
     rows = [

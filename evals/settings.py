@@ -75,4 +75,4 @@ class CompareSettings(Settings):
 
     def margin(self, metric: str) -> float:
         """The margin of a metric by its name."""
-        return self.margin_bits if metric == "bits_per_byte" else self.margin_probability
+        return self.margin_probability if metric == "gold_probability" else self.margin_bits

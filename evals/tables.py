@@ -53,7 +53,7 @@ def in_words(difference: Difference) -> str:
     higher, lower = difference.first, difference.second
     if difference.difference < 0:
         higher, lower = lower, higher
-    return f"{lower} lower" if difference.metric == BITS.name else f"{higher} higher"
+    return f"{higher} higher" if difference.metric == GOLD.name else f"{lower} lower"
 
 
 def measure_rows(comparison: Comparison, metric: Metric) -> list[dict[str, Any]]:
@@ -85,7 +85,7 @@ def verdict_rows(comparison: Comparison, metric: Metric) -> list[dict[str, Any]]
                 "p equivalent": d.verdict.p_equivalent,
                 "detectable": d.verdict.detectable,
             }
-            if metric is GOLD and comparison.settings.contamination:
+            if metric is not BITS and comparison.settings.contamination:
                 found = clean.get((d.name, d.first, d.second))
                 row["on clean items"] = found.verdict.word if found and found.verdict else None
                 row["clean items"] = found.items if found else None
@@ -106,7 +106,7 @@ def difference_rows(comparison: Comparison, metric: Metric) -> list[dict[str, An
                 "difference": shown(d.difference, d.low, d.high, signed=True),
                 f"over these {metric.items}": in_words(d),
             }
-            if metric is GOLD and comparison.settings.contamination:
+            if metric is not BITS and comparison.settings.contamination:
                 found = clean.get((d.name, d.first, d.second))
                 row["on clean items"] = in_words(found) if found else None
                 row["clean items"] = found.items if found else None

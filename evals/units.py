@@ -1,9 +1,11 @@
 """What is compared: the items of a task or of a held-out source under every model, as one score a model.
 
-Two metrics, declared here before anything is measured:
+Three metrics, declared here before anything is measured:
 
 - of a task, the **probability of the right answer**: each choice gets exp(log-probability per byte), and these are
   normalised over the choices of the item. Unlike the accuracy it moves with every step of a small model.
+- of a task whose answer is written, **bits per byte of the right answer** (whether what a small model writes is right
+  moves too little);
 - of held-out text, **bits per byte**.
 
 A score is a sum over items divided by a sum over items (answers; bytes), so that one bootstrap serves both.
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from common.errors import InputError, SettingsError
 from evals.results import RunResult
+from evals.tasks import SUITE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,11 +42,15 @@ class Metric:
     items: str
     """what is counted: items or documents"""
     higher_is_better: bool
-    is_primary: bool
 
 
-GOLD = Metric("gold_probability", "Probability of the right answer", "task", "items", True, True)
-BITS = Metric("bits_per_byte", "Bits per byte of held-out documents", "source", "documents", False, False)
+GOLD = Metric("gold_probability", "Probability of the right answer", "task", "items", True)
+ANSWER = Metric("answer_bits_per_byte", "Bits per byte of the right answer", "task", "items", False)
+BITS = Metric("bits_per_byte", "Bits per byte of held-out documents", "source", "documents", False)
+METRICS = (GOLD, ANSWER, BITS)
+"""The primary one first."""
+_STATEMENTS = frozenset(task.name for task in SUITE if task.kind == "text")
+"""Tasks whose texts are no answers: that one model finds them more probable is not to its credit."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ def held_out_units(runs: Sequence[RunResult]) -> list[Unit]:
 
 
 def task_units(runs: Sequence[RunResult]) -> list[Unit]:
-    """The probability of the right answer on each task that offers choices.
+    """The probability of the right answer on each task that offers choices, its bits per byte on the others.
 
     Raises:
         SettingsError: if the runs were not asked the same items.
@@ -118,7 +125,11 @@ def task_units(runs: Sequence[RunResult]) -> list[Unit]:
         for run, choices in zip(runs, read, strict=True):
             if not read[0].same_items(choices):
                 raise SettingsError(f"{first} and {run.name} were asked different items of {task}: `evals run` again")
-        if read[0].offers_a_choice:
+        if not read[0].offers_a_choice:
+            if task not in _STATEMENTS:
+                bits = np.stack([choices.bits for choices in read])
+                units.append(Unit(ANSWER, task, read[0].items, bits, read[0].sizes))
+        else:
             units.append(
                 Unit(
                     GOLD,
@@ -153,7 +164,9 @@ class _Choices:
         without = np.flatnonzero(~np.logical_or.reduceat(self._is_gold, self._starts))
         if len(without):
             raise InputError(f"{where}: the item {self.items[without[0]]} has no right answer")
-        per_byte = ordered["log_probability"].to_numpy() / np.maximum(ordered["bytes"].to_numpy(), 1)
+        self.sizes = np.maximum(ordered["bytes"].to_numpy(), 1).astype(np.float64)
+        self.bits = -ordered["log_probability"].to_numpy() / math.log(2)
+        per_byte = ordered["log_probability"].to_numpy() / self.sizes
         self._best = np.repeat(np.maximum.reduceat(per_byte, self._starts), self._counts)
         weights = np.exp(per_byte - self._best)
         self._probability = weights / np.repeat(np.add.reduceat(weights, self._starts), self._counts)

@@ -44,6 +44,12 @@ def test_a_task_of_which_nothing_was_found_is_clean_and_one_not_looked_for_unkno
     assert found.clean("mmlu", ["0"]) is None
 
 
+def test_a_file_that_is_asked_about_in_two_ways_is_clean_in_both(tmp_path):
+    path = corpus(tmp_path / "web", [("mmlu", 1, "verbatim", "count", None)], tasks=("mmlu",))
+    found = read_contamination([path])
+    assert found.clean("mmlu_cloze", ["0", "1"]).tolist() == found.clean("mmlu", ["0", "1"]).tolist() == [True, False]
+
+
 def test_of_several_corpora_every_one_must_be_clean_and_looked_through(tmp_path):
     other = corpus(tmp_path / "code", [("piqa", 6, "verbatim", "count", None)], tasks=("piqa",))
     found = read_contamination([corpus(tmp_path / "web"), other])

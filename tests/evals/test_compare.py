@@ -9,7 +9,7 @@ from common.errors import SettingsError
 from common.files import file_entries, write_json
 from evals.compare import compare
 from evals.comparison import MEAN
-from evals.results import SourceUse
+from evals.results import SourceUse, answer_schema
 from evals.settings import CompareSettings
 from evals.statistics import FEW_ITEMS
 from evals.tables import as_json, as_text, in_words
@@ -184,6 +184,25 @@ def test_runs_that_were_asked_other_items_are_refused():
     whole = made_result("whole", BITS_OF, choices=made_choices("arc_easy", RIGHT))
     with pytest.raises(SettingsError, match="whole and cut were asked different items of arc_easy"):
         compare([whole, cut])
+
+
+def test_runs_that_were_asked_in_another_way_are_refused():
+    tables = {"choices": made_choices("arc_easy", RIGHT)}
+    one, other = (
+        made_result(n, BITS_OF, tasks={"arc_easy": {"requests": d}}, **tables) for n, d in (("a", "1"), ("b", "2"))
+    )
+    with pytest.raises(SettingsError, match=r"a and b were not asked arc_easy alike \(requests differs\)"):
+        compare([one, other])
+
+
+def test_the_accuracy_is_the_harnesss_where_it_scored_the_answers():
+    rows = [
+        {"task": "squad", "item": str(i), "groups": [], "score": s, "written": "x"}
+        for i, s in enumerate((1.0, 0, 0, 1))
+    ]
+    answers = pa.Table.from_pylist(rows, schema=answer_schema())
+    run = made_result("web", BITS_OF, choices=made_choices("arc_easy", RIGHT), answers=answers, tasks={"squad": {}})
+    assert compare([run]).accuracy == {("squad", "web"): 0.5, ("arc_easy", "web"): pytest.approx((RIGHT > 0.25).mean())}
 
 
 def found_in(folder, rows, tasks=("arc_easy", "piqa", "boolq")):

@@ -8,7 +8,7 @@ from hypothesis.strategies import integers
 
 from common.errors import InputError
 from evals.results import choice_schema
-from evals.units import task_units
+from evals.units import ANSWER, task_units
 from tests.evals.helpers import made_choices, made_result
 
 BITS = np.array([1.0, 1.5])
@@ -53,8 +53,14 @@ def test_items_with_other_numbers_of_choices_are_read_together():
     assert unit(table).amounts[0].tolist() == pytest.approx([0.5, 0.5, 0.5, 1.0])
 
 
-def test_a_task_whose_items_offer_no_choice_is_no_unit():
-    table = choices(("0", 0, -1.0, 1, True), ("1", 0, -1.0, 1, True))
+def test_a_task_whose_answer_is_written_is_scored_by_the_bits_of_the_right_answer():
+    found = unit(choices(("0", 0, -20 * math.log(2), 10, True), ("1", 0, -10 * math.log(2), 30, True)))
+    assert found.metric is ANSWER
+    assert found.scores[0] == pytest.approx(30 / 40, abs=1e-15)
+
+
+def test_statements_that_are_no_answers_are_no_unit():
+    table = choices(("0", 0, -1.0, 1, True)).set_column(0, "task", pa.array(["toxigen_statements"]))
     assert task_units([made_result("web", BITS, choices=table)]) == []
 
 
