@@ -143,15 +143,15 @@ def _signals(tasks: Sequence[Unit]) -> list[Signal]:
     """A one-sided t-test over items of the mean gain of all runs over chance, Holm over tasks."""
     from scipy.special import stdtr
 
-    gains = [(unit.amounts - unit.chance).mean(axis=0) for unit in tasks if unit.chance is not None]
+    gains = {unit.name: (unit.amounts - unit.chance).mean(axis=0) for unit in tasks if unit.chance is not None}
     p_values = []
-    for gain in gains:
+    for gain in gains.values():
         error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
         p_values.append(float(stdtr(len(gain) - 1, -gain.mean() / error)) if error > 0 else 1.0)
     corrected: Floats = holm(np.array(p_values), np.ones(len(p_values))) if p_values else np.empty(0)
     return [
-        Signal(unit.name, len(unit.items), float(gain.mean()), float(p))
-        for unit, gain, p in zip(tasks, gains, corrected, strict=True)
+        Signal(name, len(gain), float(gain.mean()), float(p))
+        for (name, gain), p in zip(gains.items(), corrected, strict=True)
     ]
 
 

@@ -174,6 +174,7 @@ def _score_run(
 
     run = job.run
     scoring = settings.resolved(run.context_length)
+    trained = _trained(run)  # before the long work: it may be refused
     owners, names, texts = [], [], []
     for source in job.held_out:
         rows = sorted(read_rows(str(source.path), ("id", "text")), key=lambda row: str(row["id"]))
@@ -202,7 +203,7 @@ def _score_run(
         model_digest=run.model_digest,
         scoring=scoring | {"device": scorer.device},
         held_out={source.source: source.sha256 for source in job.held_out},
-        trained=_trained(run),
+        trained=trained,
         samples=[] if run.checkpoint_of else _samples(scorer, settings),
         items=pa.Table.from_pydict(items, schema=item_schema()),
         curve=pa.Table.from_pylist([] if run.checkpoint_of else loss_curve(run), schema=curve_schema()),

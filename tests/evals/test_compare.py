@@ -9,11 +9,11 @@ from common.errors import SettingsError
 from common.files import file_entries, write_json
 from evals.compare import compare
 from evals.comparison import MEAN
-from evals.results import SourceUse, answer_schema
+from evals.results import SourceUse, answer_schema, choice_schema
 from evals.settings import CompareSettings
 from evals.statistics import FEW_ITEMS
 from evals.tables import as_json, as_text, in_words
-from evals.units import BITS, GOLD
+from evals.units import ANSWER, BITS, GOLD
 from tests.evals.helpers import made_choices, made_result
 
 BITS_OF = np.random.default_rng(0).normal(1.2, 0.2, size=40)
@@ -193,6 +193,20 @@ def test_runs_that_were_asked_in_another_way_are_refused():
     )
     with pytest.raises(SettingsError, match=r"a and b were not asked arc_easy alike \(requests differs\)"):
         compare([one, other])
+
+
+def test_tasks_with_written_answers_are_a_family_of_their_own():
+    runs = []
+    for name, harder in (("web", 0.0), ("phi_1_5", 0.5)):
+        for seed, luck in enumerate(SEEDS):
+            rows = [("squad", str(i), 0, -(10 + harder + luck) * (1 + i / 9), 10, True) for i in range(25)]
+            written = [dict(zip(choice_schema().names, row, strict=True)) for row in rows]
+            tables = [asked(name, seed).choices, pa.Table.from_pylist(written, choice_schema())]
+            runs.append(of(name, seed, shift=luck, extra={"choices": pa.concat_tables(tables)}))
+    comparison = compare(runs)
+    assert [metric.name for metric in comparison.metrics()] == [GOLD.name, ANSWER.name, "bits_per_byte"]
+    assert verdict(comparison, "squad", ANSWER).word == "worse"
+    assert "squad" not in [signal.task for signal in comparison.signals]
 
 
 def test_the_accuracy_is_the_harnesss_where_it_scored_the_answers():
