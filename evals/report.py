@@ -10,6 +10,7 @@ from typing import Any
 from common.errors import InputError
 from common.page import Page
 from evals import paper, plots
+from evals.clean import FILES
 from evals.comparison import MEAN, Comparison, Difference
 from evals.results import RunResult
 from evals.seeds import MIN_SEEDS
@@ -39,7 +40,7 @@ def page(comparison: Comparison, links: Mapping[str, Path] | None = None) -> Pag
             ("variants", len(names)),
             ("trained models", len(runs)),
             ("tokens a model", max(v.tokens for v in comparison.variants)),
-            *((f"{metric.of}s", sum(n != MEAN for n in comparison.names(metric))) for metric in comparison.metrics()),
+            *_counts(comparison).items(),
         ]
     )
     for variant in comparison.variants:
@@ -63,6 +64,15 @@ def page(comparison: Comparison, links: Mapping[str, Path] | None = None) -> Pag
     _samples(result, comparison.variants)
     _measured(result, runs, links or {})
     return result
+
+
+def _counts(comparison: Comparison) -> dict[str, int]:
+    """Tasks and sources of all metrics."""
+    counts: dict[str, int] = {}
+    for metric in comparison.metrics():
+        names = [name for name in comparison.names(metric) if name != MEAN]
+        counts[f"{metric.of}s"] = counts.get(f"{metric.of}s", 0) + len(names)
+    return counts
 
 
 def run_links(runs: Sequence[RunResult], folder: Path, out: Path) -> dict[str, Path]:
@@ -180,7 +190,8 @@ def _loss(result: Page, variants: Sequence[Variant]) -> None:
 def _paper(result: Page, comparison: Comparison) -> None:
     result.heading("Beside the paper")
     variants = comparison.variants
-    tasks = [name for name in paper.ACCURACY if (name, variants[0].name) in comparison.accuracy]
+    measured = {task for task, _ in comparison.accuracy}
+    tasks = [(task, name) for name in paper.ACCURACY for task in sorted(measured) if FILES.get(task, task) == name]
     if tasks:
         result.paragraph(
             "Accuracy, or exact match where the answer is written. Models and prompts differ, so that the columns set "
@@ -189,8 +200,11 @@ def _paper(result: Page, comparison: Comparison) -> None:
         )
         result.table(
             ["task", *(variant.name for variant in variants), *paper.MODELS],
-            [[task, *(comparison.accuracy[task, v.name] for v in variants), *paper.ACCURACY[task]] for task in tasks],
-            [number for number, task in enumerate(tasks) if not comparison.has_signal(task)],
+            [
+                [task, *(comparison.accuracy.get((task, v.name)) for v in variants), *paper.ACCURACY[name]]
+                for task, name in tasks
+            ],
+            [number for number, (task, _) in enumerate(tasks) if not comparison.has_signal(task)],
         )
     rows = [_compute(v.name, v.runs[0].parameters, v.tokens, _unique(v.runs[0]), None) for v in variants]
     rows += [_compute(row[0], paper.PARAMETERS, *row[1:]) for row in paper.COMPUTE]
