@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.arrow import INFO, SPLITS, STATE, batches, splits_of, tables_of
 from common.errors import InputError
 from common.files import publish_file
 
@@ -109,12 +110,13 @@ def write_parquet(path: Path | str, table: pa.Table) -> None:
 
 def _saved_dataset(filesystem: AbstractFileSystem, folder: str, item: str) -> list[str]:
     """The files of a dataset that was saved to ``folder`` with ``datasets``; none, if it is something else."""
-    if filesystem.exists(f"{folder}/dataset_dict.json"):
-        splits = json.loads(filesystem.cat_file(f"{folder}/dataset_dict.json"))["splits"]
+    whole = filesystem.unstrip_protocol(folder) if "://" in item else folder
+    if filesystem.exists(f"{folder}/{SPLITS}"):
+        splits = splits_of(f"{whole}/{SPLITS}")
         raise InputError(f"{item} is a dataset with the splits {', '.join(splits)}: name one, {item}/{splits[0]}")
-    if not (filesystem.exists(f"{folder}/state.json") and filesystem.exists(f"{folder}/dataset_info.json")):
+    if not all(filesystem.exists(f"{folder}/{name}") for name in (STATE, INFO)):
         return []
-    return [f"{folder}/{f['filename']}" for f in json.loads(filesystem.cat_file(f"{folder}/state.json"))["_data_files"]]
+    return [f"{folder}/{name}" for name in tables_of(f"{whole}/{STATE}")]
 
 
 def _is_document_file(name: str, folder: str, suffixes: Sequence[str]) -> bool:
@@ -160,16 +162,16 @@ def _parquet_rows(path: str, columns: Sequence[str] | None) -> Iterator[dict[str
 
 
 def _arrow_rows(path: str, columns: Sequence[str] | None) -> Iterator[dict[str, Any]]:
-    """Rows of a file of ``datasets``: an Arrow stream."""
     import fsspec
     import pyarrow as pa
 
     try:
-        with fsspec.open(path, "rb") as stream, pa.ipc.open_stream(stream) as reader:
-            missing = sorted(set(columns or ()) - set(reader.schema.names))
-            if missing:
-                raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(reader.schema.names)}")
-            for batch in reader:
+        with fsspec.open(path, "rb") as stream:
+            for batch in batches(stream):
+                missing = sorted(set(columns or ()) - set(batch.schema.names))
+                if missing:
+                    raise InputError(f"{path} has no column {missing[0]!r}; it has {', '.join(batch.schema.names)}")
+                batch.validate(full=True)
                 for start in range(0, len(batch), 1024):
                     yield from batch.slice(start, 1024).to_pylist()
     except (OSError, pa.ArrowException) as error:

@@ -1,26 +1,21 @@
-"""Datasets that Hugging Face's ``datasets`` saved (``save_to_disk``), and Arrow files in general.
+"""Datasets that Hugging Face's ``datasets`` saved, as input of a job; see :mod:`common.arrow`.
 
 A saved folder lists its tables in ``state.json``: those are read and no other, so that what an earlier save left there
-is not. The library itself is not needed: its tables are Arrow streams.
+is not.
 """
 
 from __future__ import annotations
 
-import json
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
+from common.arrow import INFO, SPLITS, STATE, batches, tables_of
 from common.errors import InputError
 from filters.records import Record
 from filters.rows import COLUMNS, from_batch
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-_STATE = "state.json"
-_NOTES = {_STATE, "dataset_info.json", "dataset_dict.json"}
-_FILE_MAGIC = b"ARROW1"
+_NOTES = {STATE, INFO, SPLITS}
 
 
 def only_tables(paths: Sequence[str]) -> list[str]:
@@ -35,10 +30,10 @@ def only_tables(paths: Sequence[str]) -> list[str]:
         for path in paths
         if posixpath.basename(path) in _NOTES and any(table.startswith(_folder(path)) for table in tables)
     ]
-    listed = {_folder(note): _listed(note) for note in notes if posixpath.basename(note) == _STATE}
+    listed = {_folder(note): set(tables_of(note)) for note in notes if posixpath.basename(note) == STATE}
     for folder, names in listed.items():
         if missing := sorted(names - {table.removeprefix(folder) for table in tables}):
-            raise InputError(f"{folder}{_STATE} lists {missing[0]!r}, which is not there; save the dataset again")
+            raise InputError(f"{folder}{STATE} lists {missing[0]!r}, which is not there; save the dataset again")
     stale = {
         table
         for table in tables
@@ -57,7 +52,7 @@ def read_arrow(raw: BinaryIO, max_bytes: int, name: str) -> Iterator[Record]:
 
     row = 0
     try:
-        for batch in _batches(raw):
+        for batch in batches(raw):
             has = batch.schema.names
             if "text" not in has:
                 raise InputError(f"{name} has no column 'text'; it has {', '.join(has)}")
@@ -70,29 +65,6 @@ def read_arrow(raw: BinaryIO, max_bytes: int, name: str) -> Iterator[Record]:
         raise InputError(f"cannot read {name}: {' '.join(str(error).split())}") from error
 
 
-def _batches(raw: BinaryIO) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    magic = raw.read(len(_FILE_MAGIC))
-    raw.seek(0)
-    if magic == _FILE_MAGIC:
-        file = pa.ipc.open_file(raw)
-        yield from (file.get_batch(number) for number in range(file.num_record_batches))
-    else:
-        yield from pa.ipc.open_stream(raw)
-
-
 def _folder(path: str) -> str:
     """Up to the last slash, which it ends with if there is one."""
     return path[: len(path) - len(posixpath.basename(path))]
-
-
-def _listed(note: str) -> set[str]:
-    import fsspec
-
-    try:
-        with fsspec.open(note, "rb") as stream:
-            state: Any = json.load(stream)
-        return {str(entry["filename"]) for entry in state["_data_files"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{note} is not what datasets writes: {type(error).__name__}: {error}") from error
