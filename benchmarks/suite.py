@@ -1,6 +1,6 @@
 """The paper's suite, asked by us and by lm-evaluation-harness's own Hugging Face model: same weights, same items.
 
-    python -m benchmarks.suite --run runs/web --data ../shared/data/evals --limit 100
+    python -m benchmarks.suite --run runs/web --data EVAL_FILES --limit 100
 
 Times each task (wall clock, after loading), and prints by how much log-probabilities differ: ours from the harness's,
 and ours at another batch size from ours. Of written answers it counts those that are other texts. Prints a table and

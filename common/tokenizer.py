@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,6 +72,8 @@ class Tokenizer:
         """Token ids of every text, uint32[tokens] each."""
         if threads == 1:
             return [self.encode_array(text) for text in texts]
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(threads) as pool:
             return list(pool.map(self.encode_array, texts))
 

@@ -10,7 +10,6 @@ import ast
 import contextlib
 import io
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,9 @@ from common.files import content_key
 from evals.generation import Asking, write
 from evals.likelihood import Scorer
 from evals.results import answer_schema, choice_schema
+from evals.statistics import bits_per_byte
 from evals.tasks import Row, Task
+from evals.units import Choices
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -234,14 +235,11 @@ def _measures(choices: pa.Table) -> dict[str, float]:
     """Measures of log-probabilities: of the right answer against the others, and by itself."""
     if not choices.num_rows:
         return {}
-    values, size = choices["log_probability"].to_numpy(), np.maximum(choices["bytes"].to_numpy(), 1)
     is_gold = choices["is_gold"].to_numpy(zero_copy_only=False)
-    measures = {"bits_per_byte": float(-values[is_gold].sum() / math.log(2) / size[is_gold].sum())}
-    if not is_gold.all():
-        starts = np.flatnonzero(choices["choice"].to_numpy() == 0)
-        weights = np.exp(values / size)  # per byte, as lengths differ; bits per byte are few: nothing overflows
-        measures["gold_probability"] = float((weights[is_gold] / np.add.reduceat(weights, starts)).mean())
-    return measures
+    right = (choices[name].to_numpy()[is_gold] for name in ("log_probability", "bytes"))
+    read = Choices(choices, "what was asked")
+    measures = {"bits_per_byte": float(bits_per_byte(*right))}
+    return measures | ({"gold_probability": float(read.gold_probability.mean())} if read.offers_a_choice else {})
 
 
 def _chance(offered: Sequence[Sequence[str]], gold: Sequence[int]) -> float:

@@ -121,7 +121,7 @@ def task_units(runs: Sequence[RunResult]) -> list[Unit]:
         for name, asked in tables.items():
             if task not in asked:
                 raise SettingsError(f"{name} was not asked the task {task} and another run was: `evals run` it again")
-        read = [_Choices(tables[run.name][task], f"{run.name}, task {task}") for run in runs]
+        read = [Choices(tables[run.name][task], f"{run.name}, task {task}") for run in runs]
         for run, choices in zip(runs, read, strict=True):
             if not read[0].same_items(choices):
                 raise SettingsError(f"{first} and {run.name} were asked different items of {task}: `evals run` again")
@@ -150,7 +150,7 @@ def _by_task(table: pa.Table) -> dict[str, pa.Table]:
     return {str(task): table.filter(pc.field("task") == task) for task in pc.unique(table["task"]).to_pylist()}
 
 
-class _Choices:
+class Choices:
     """The choices of one task under one run; a row is a choice, in the order of items and choices."""
 
     def __init__(self, table: pa.Table, where: str) -> None:
@@ -176,7 +176,7 @@ class _Choices:
     def offers_a_choice(self) -> bool:
         return bool((self._counts > 1).any())
 
-    def same_items(self, other: _Choices) -> bool:
+    def same_items(self, other: Choices) -> bool:
         mine, theirs = (self._choice, self._is_gold), (other._choice, other._is_gold)
         return self.items == other.items and all(np.array_equal(*pair) for pair in zip(mine, theirs, strict=True))
 

@@ -125,7 +125,7 @@ class TrainSettings(Settings):
         if not isinstance(values, dict) or values.get("schedule") != "paper":
             return values
         mixture = values.get("mixture")
-        if mixture not in PAPER_TOKENS:
+        if not isinstance(mixture, str) or mixture not in PAPER_TOKENS:
             raise ValueError(
                 f"the paper has no mixture {mixture}: with schedule paper give {', '.join(PAPER_TOKENS)}, "
                 "or give tokens and schedule matched"
