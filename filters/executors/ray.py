@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections import Counter, deque
 from typing import Any
 
@@ -24,6 +25,8 @@ _ATTEMPTS = 3
 """A unit whose worker or node is lost so often is given up: it is the unit that kills them."""
 _MAX_RUNNING = 10_000
 """Tasks handed to Ray at a time; what has no room waits there."""
+_PATIENCE_S = 10.0
+"""For the answer of a cluster."""
 
 
 class RayExecutor(RayPipelineExecutor):  # type: ignore[misc]  # datatrove has no types
@@ -108,17 +111,29 @@ def _connect(address: str) -> None:
     if address == "local":
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # a cluster of ours reports to nobody
     try:
+        _check_listening(address)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
             include_dashboard=False if address == "local" else None,
         )
-    except ConnectionError as error:
+    except OSError as error:
         raise SettingsError(
             f"executor.address: cannot reach a Ray cluster at {address!r} ({str(error).splitlines()[0]}); begin one "
             "with `ray start --head`, name its address, give RAY_AUTH_TOKEN if it asks for one, or say address: local"
         ) from error
+
+
+def _check_listening(address: str) -> None:
+    """Ask an address by number, if it is one, whether anybody is there: Ray itself would ask for minutes.
+
+    Raises:
+        OSError: if nobody is.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE_S).close()
 
 
 def _run_rank(executor: RayExecutor, rank: int) -> None:

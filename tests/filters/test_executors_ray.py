@@ -4,6 +4,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -78,3 +79,17 @@ def test_a_request_that_no_node_can_meet_is_refused(tmp_path, executor):
     wide = executor.model_copy(update={"cpus": 3})
     with pytest.raises(SettingsError, match=r"cpus 3 and memory_gb 0\.25, and no node .* the largest has 2 and"):
         run(tmp_path, "a", note_down, wide)
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nobody_listens_is_refused_at_once(form, monkeypatch):
+    from filters.executors.ray import _connect
+
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    with socket.socket() as taken:  # bound and not listening: nobody else can be given the port
+        taken.bind(("127.0.0.1", 0))
+        address = form.format(taken.getsockname()[1])
+        began = time.monotonic()
+        with pytest.raises(SettingsError, match=f"cannot reach a Ray cluster at '{address}'.*ray start --head"):
+            _connect(address)
+    assert time.monotonic() - began < 5
